@@ -1,0 +1,47 @@
+# Ashlar: two commands do everything.
+#
+#   make iso    build every package of the image from source, publish them as a
+#               repository in build/repo, assemble build/ashlar-minimal.iso
+#   make test   all tests, the whole-system ones included (they need the ISO)
+#
+#   make boot   start the ISO in QEMU on this terminal
+#   make unit   the tests that need neither the ISO nor the network
+#   make bench  the benchmarks
+#   make clean  remove build/ (the cache in ~/.cache/ashlar stays)
+
+IMAGE ?= minimal
+GO     = $$(pkgtool/bootstrap.sh go)
+
+export CGO_ENABLED = 0
+
+.DEFAULT_GOAL := help
+.PHONY: help iso test unit bench boot clean build/pkgtool
+
+help:
+	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
+
+build/pkgtool:
+	@mkdir -p build
+	@$(GO) build -trimpath -buildvcs=false -ldflags '-s -w' -o build/pkgtool ./pkgtool
+
+iso: build/pkgtool
+	@build/pkgtool image build $(IMAGE) --recipes recipes --out build
+
+test: iso
+	@pkgtool/bootstrap.sh test
+	$(GO) vet ./...
+	ASHLAR_ISO=$(CURDIR)/build/ashlar-$(IMAGE).iso ASHLAR_REPO=$(CURDIR)/build/repo \
+		$(GO) test -timeout 60m ./...
+
+unit:
+	@pkgtool/bootstrap.sh test
+	$(GO) test -short -timeout 20m ./...
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchtime 2s ./...
+
+boot: iso
+	@build/pkgtool boot build/ashlar-$(IMAGE).iso
+
+clean:
+	rm -rf build

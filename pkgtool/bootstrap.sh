@@ -1,0 +1,100 @@
+#!/bin/sh
+# From a fresh Debian machine to the tools that the Makefile calls.
+#
+#   pkgtool/bootstrap.sh go      print the path of a Go that can build pkgtool;
+#                                on a machine without one, fetch the tool chain
+#                                that recipes/seed.lock pins
+#   pkgtool/bootstrap.sh test    make sure the reference tools of the tests are there
+#
+# As root it installs missing Debian packages; as an ordinary user it says which
+# command an administrator has to run. Messages go to stderr.
+set -eu
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+cache=${ASHLAR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ashlar}
+
+say() { printf 'bootstrap: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+# install_packages PACKAGE... : installs with apt-get, or says what to install.
+install_packages() {
+	if [ "$(id -u)" -ne 0 ]; then
+		die "missing Debian packages; ask an administrator for: apt-get install --no-install-recommends $*"
+	fi
+	say "installing Debian packages: $*"
+	apt-get update -q >&2
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2
+}
+
+# go_knows_toolchains GO : true for Go 1.21 and later, which fetch the version
+# that go.mod asks for by themselves.
+go_knows_toolchains() {
+	version=$("$1" env GOVERSION 2>/dev/null) || return 1
+	minor=${version#go1.}
+	minor=${minor%%.*}
+	[ "$minor" -ge 21 ] 2>/dev/null
+}
+
+find_go() {
+	for candidate in "${GO:-}" "$(command -v go || true)" /usr/local/go/bin/go "$cache/go/bin/go"; do
+		if [ -n "$candidate" ] && [ -x "$candidate" ] && go_knows_toolchains "$candidate"; then
+			printf '%s\n' "$candidate"
+			return 0
+		fi
+	done
+	return 1
+}
+
+# fetch_go takes the pinned tool chain, a Go module, with Debian's older Go.
+fetch_go() {
+	module=$(sed -n 's/.*\(golang\.org\/toolchain@[^ ",}]*\).*/\1/p' "$here/recipes/seed.lock" | head -n 1)
+	sum=$(sed -n 's/.*\(h1:[A-Za-z0-9+\/=]*\).*/\1/p' "$here/recipes/seed.lock" | head -n 1)
+	[ -n "$module" ] && [ -n "$sum" ] || die "recipes/seed.lock names no Go tool chain"
+	command -v go >/dev/null || install_packages golang-go ca-certificates
+	say "fetching $module"
+	mkdir -p "$cache"
+	work=$(mktemp -d "$cache/go.XXXXXX")
+	trap 'chmod -R u+w "$work" 2>/dev/null; rm -rf "$work"' EXIT
+	GOPATH=$work GOFLAGS= go mod download -json "$module" >"$work/info.json" ||
+		die "cannot fetch $module: $(cat "$work/info.json")"
+	grep -qF "\"Sum\": \"$sum\"" "$work/info.json" ||
+		die "$module does not have the sum $sum that recipes/seed.lock pins"
+	chmod -R u+w "$work/pkg/mod/$module"
+	# A module's files carry no executable bit.
+	chmod +x "$work/pkg/mod/$module"/bin/* "$work/pkg/mod/$module"/pkg/tool/*/*
+	rm -rf "$cache/go"
+	mv "$work/pkg/mod/$module" "$cache/go"
+}
+
+case ${1:-} in
+go)
+	if ! find_go; then
+		fetch_go
+		find_go || die "the fetched Go in $cache/go does not run"
+	fi
+	;;
+test)
+	missing=
+	while read -r command package; do
+		[ -e "$command" ] || command -v "$command" >/dev/null || missing="$missing $package"
+	done <<-TOOLS
+		qemu-system-x86_64 qemu-system-x86
+		/usr/share/OVMF/OVMF_CODE_4M.fd ovmf
+		xorriso xorriso
+		fsck.fat dosfstools
+		mtype mtools
+		unsquashfs squashfs-tools
+		e2fsck e2fsprogs
+		zstd zstd
+		gpg gnupg
+		gpgv gpgv
+		git git
+		tar tar
+	TOOLS
+	[ -z "$missing" ] || install_packages $missing
+	;;
+*)
+	sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
+	exit 2
+	;;
+esac
