@@ -1,0 +1,164 @@
+package version
+
+import (
+	"fmt"
+	"strings"
+)
+
+// maxName bounds the text of a package or capability name in bytes.
+const maxName = 200
+
+// Dependency names a package or capability and the versions that will do. It
+// is what requires, recommends, conflicts and replaces are made of.
+type Dependency struct {
+	Name       string
+	Constraint Constraint
+}
+
+// ParseDependency reads "name", "name >=1.2 <3", "soname(libz.so.1)" or
+// "pkgconfig(zlib) >=1.2".
+func ParseDependency(text string) (Dependency, error) {
+	name, rest, err := cutName(text)
+	if err != nil {
+		return Dependency{}, fmt.Errorf("dependency %q: %w", text, err)
+	}
+	c, err := ParseConstraint(rest)
+	if err != nil {
+		return Dependency{}, fmt.Errorf("dependency %q: %w", text, err)
+	}
+	return Dependency{name, c}, nil
+}
+
+// String returns the canonical text, which [ParseDependency] reads.
+func (d Dependency) String() string {
+	if d.Constraint.Any() {
+		return d.Name
+	}
+	return d.Name + " " + d.Constraint.String()
+}
+
+// SatisfiedBy reports whether the provide has the name and an allowed version.
+// A provide without a version satisfies only a dependency without a constraint.
+func (d Dependency) SatisfiedBy(p Provide) bool {
+	if d.Name != p.Name {
+		return false
+	}
+	if d.Constraint.Any() {
+		return true
+	}
+	return p.Version != nil && d.Constraint.Allows(*p.Version)
+}
+
+// Provide is a name that a package answers to, besides its own, which every
+// package provides with its own version.
+type Provide struct {
+	Name    string
+	Version *Version // nil when the provide has no version
+}
+
+// ParseProvide reads "name" or "name = version". The release may be left out
+// and the semantic version may be short: "pkgconfig(zlib) = 1.2" is 1.2.0.
+func ParseProvide(text string) (Provide, error) {
+	name, rest, err := cutName(text)
+	if err != nil {
+		return Provide{}, fmt.Errorf("provide %q: %w", text, err)
+	}
+	if rest == "" {
+		return Provide{Name: name}, nil
+	}
+	after, found := strings.CutPrefix(rest, "=")
+	if !found {
+		return Provide{}, fmt.Errorf("provide %q: want = and a version after the name", text)
+	}
+	v, err := parseProvided(strings.Trim(after, " "))
+	if err != nil {
+		return Provide{}, fmt.Errorf("provide %q: %w", text, err)
+	}
+	return Provide{name, &v}, nil
+}
+
+func parseProvided(text string) (Version, error) {
+	epoch, text, err := cutEpoch(text)
+	if err != nil {
+		return Version{}, err
+	}
+	number, release, _ := cutRelease(text)
+	for missing := 2 - strings.Count(number, "."); missing > 0 && !strings.Contains(number, "-"); missing-- {
+		number += ".0"
+	}
+	s, err := parseNumber(number)
+	if err != nil {
+		return Version{}, err
+	}
+	return Version{epoch, s, release}, nil
+}
+
+// String returns the canonical text, which [ParseProvide] reads.
+func (p Provide) String() string {
+	if p.Version == nil {
+		return p.Name
+	}
+	return p.Name + " = " + p.Version.String()
+}
+
+// CheckName returns an error unless name can be a package's name: lower-case
+// letters, digits and + . _ -, beginning with a letter or digit.
+func CheckName(name string) error {
+	if !isPackageName(name) {
+		return fmt.Errorf("name %.60q is not lower-case letters, digits and + . _ - beginning with a letter or digit", name)
+	}
+	return nil
+}
+
+// IsCapability reports whether name is a capability such as "soname(libz.so.1)"
+// rather than a package's name.
+func IsCapability(name string) bool { return strings.HasSuffix(name, ")") }
+
+// cutName splits a dependency or provide into its name and what follows.
+func cutName(text string) (name, rest string, err error) {
+	if open := strings.IndexByte(text, '('); open >= 0 && isKind(text[:open]) {
+		shut := strings.IndexByte(text[open:], ')')
+		if shut < 0 {
+			return "", "", fmt.Errorf("the parenthesis is not closed")
+		}
+		name, rest = text[:open+shut+1], text[open+shut+1:]
+		if inner := name[open+1 : len(name)-1]; inner == "" || strings.ContainsFunc(inner, isForbidden) {
+			return "", "", fmt.Errorf("%q is not a capability such as soname(libz.so.1)", name)
+		}
+	} else {
+		end := strings.IndexAny(text, " \t<>=!~^")
+		if end < 0 {
+			end = len(text)
+		}
+		name, rest = text[:end], text[end:]
+		if err := CheckName(name); err != nil {
+			return "", "", err
+		}
+	}
+	if len(name) > maxName {
+		return "", "", fmt.Errorf("the name is longer than %d bytes", maxName)
+	}
+	return name, strings.Trim(rest, " \t"), nil
+}
+
+func isPackageName(s string) bool {
+	if s == "" || len(s) > maxName || strings.Trim(s[:1], lower+digits) != "" {
+		return false
+	}
+	return strings.Trim(s, lower+digits+"+._-") == ""
+}
+
+// isKind reports whether s can stand before the parenthesis of a capability.
+func isKind(s string) bool {
+	return s != "" && strings.Trim(s[:1], lower) == "" && strings.Trim(s, lower+digits+"-") == ""
+}
+
+// isForbidden reports whether r cannot be inside a capability's parentheses.
+func isForbidden(r rune) bool {
+	return r <= ' ' || r > '~' || r == '(' || r == '"' || r == '\\'
+}
+
+const (
+	lower  = "abcdefghijklmnopqrstuvwxyz"
+	digits = "0123456789"
+)

@@ -1,0 +1,82 @@
+package version
+
+import "testing"
+
+func TestDependencyText(t *testing.T) {
+	for text, want := range map[string]string{
+		"zlib": "zlib", "zlib >=1.2 <3": "zlib >=1.2 <3", "zlib>=1.2": "zlib >=1.2", "soname(libz.so.1)": "soname(libz.so.1)",
+		"pkgconfig(zlib)  >= 1.2": "pkgconfig(zlib) >=1.2", "cmd([)": "cmd([)", "gtk+3.0 *": "gtk+3.0",
+		"soname(ld-linux-x86-64.so.2)": "soname(ld-linux-x86-64.so.2)", "perl(Foo::Bar)": "perl(Foo::Bar)",
+	} {
+		d, err := ParseDependency(text)
+		if err != nil || d.String() != want {
+			t.Errorf("%q gives %q, %v; want %q", text, d, err, want)
+		}
+	}
+	for _, text := range []string{
+		"", " zlib", "Zlib", "-x", "a b", "soname(", "soname()", "soname(a b)", "soname(a", "x(y) z", "(x)", "a|b", "zlib >=", "X(y)",
+		"soname(a(b))", "soname(a)b", "a\n", "ä", "soname(\x00)",
+	} {
+		if d, err := ParseDependency(text); err == nil {
+			t.Errorf("%q parsed as %q", text, d)
+		}
+	}
+}
+
+func TestProvideText(t *testing.T) {
+	for text, want := range map[string]string{
+		"mta": "mta", "pkgconfig(zlib) = 1.2.13": "pkgconfig(zlib) = 1.2.13", "pkgconfig(x)=1.2": "pkgconfig(x) = 1.2.0",
+		"a = 7": "a = 7.0.0", "a = 1:1.2.3-4": "a = 1:1.2.3-4", "a = 1.0.0-rc.1": "a = 1.0.0-rc.1",
+	} {
+		p, err := ParseProvide(text)
+		if err != nil || p.String() != want {
+			t.Errorf("%q gives %q, %v; want %q", text, p, err, want)
+		}
+	}
+	for _, text := range []string{"", "a >=1", "a = ", "a = x", "a 1", "a = 1.2.3+x", "a = 1.2-rc.1"} {
+		if p, err := ParseProvide(text); err == nil {
+			t.Errorf("%q parsed as %q", text, p)
+		}
+	}
+}
+
+func TestSatisfiedBy(t *testing.T) {
+	for _, c := range []struct {
+		dependency, provide string
+		want                bool
+	}{
+		{"a", "a", true}, {"a", "b", false}, {"a", "a = 1.2.3-4", true}, {"a >=1", "a", false},
+		{"a >=1", "a = 1.2.3", true}, {"a >=2", "a = 1.2.3", false}, {"a =1.2.3-4", "a = 1.2.3", false},
+		{"pkgconfig(zlib) >=1.2", "pkgconfig(zlib) = 1.2", true},
+	} {
+		d, err := ParseDependency(c.dependency)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := ParseProvide(c.provide)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.SatisfiedBy(p) != c.want {
+			t.Errorf("%s by %s: %v", d, p, !c.want)
+		}
+	}
+}
+
+func FuzzParseDependency(f *testing.F) {
+	for _, s := range []string{"zlib >=1.2 <3", "soname(libz.so.1)", "cmd([)", "a = 1.2", "a=1:1.2.3-4"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if d, err := ParseDependency(text); err == nil {
+			if again, err := ParseDependency(d.String()); err != nil || again.String() != d.String() {
+				t.Fatalf("%q: %q, %v", text, d, err)
+			}
+		}
+		if p, err := ParseProvide(text); err == nil {
+			if again, err := ParseProvide(p.String()); err != nil || again.String() != p.String() {
+				t.Fatalf("%q: %q, %v", text, p, err)
+			}
+		}
+	})
+}
