@@ -210,8 +210,9 @@ func compareContent(t *testing.T, n *tree.Node, p string) {
 	}
 }
 
-// Mount mounts an image read-only at a temporary folder, or returns "" when the
-// test may not mount: only root with loop devices may.
+// Mount mounts an image read-only at a temporary folder, or returns "" where
+// that cannot be: only root may, with loop devices and a kernel that knows the
+// format. So it is never the only judge.
 func Mount(t *testing.T, kind, image string) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -224,6 +225,10 @@ func Mount(t *testing.T, kind, image string) string {
 	}
 	dir := t.TempDir()
 	if out, err := exec.Command("mount", "-t", kind, "-o", "ro,loop", image, dir).CombinedOutput(); err != nil {
+		if bytes.Contains(out, []byte("unknown filesystem type")) {
+			t.Logf("this kernel has no %s: its own view is not checked", kind)
+			return ""
+		}
 		t.Fatalf("mount: %v: %s", err, out)
 	}
 	t.Cleanup(func() { exec.Command("umount", dir).Run() })
