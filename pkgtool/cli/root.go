@@ -51,7 +51,9 @@ func (a *App) Say(format string, args ...any) {
 }
 
 // groups lists the command groups in the order that help shows them.
-var groups = []func(*App) []*cobra.Command{}
+var groups = []func(*App) []*cobra.Command{
+	recipeCommands,
+}
 
 // New returns the whole command tree.
 func New(in io.Reader, out, errOut io.Writer) (*cobra.Command, *App) {
