@@ -1,0 +1,188 @@
+package kernelconfig
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"sort"
+	"strings"
+
+	"ashlar/pkgtool/strictyaml"
+)
+
+//go:embed fragments/*.config fragments/*.yaml flavours/*.yaml
+var shipped embed.FS
+
+// Shipped is the data of this project: flavours/NAME.yaml,
+// fragments/NAME.config and fragments/NAME.yaml.
+func Shipped() fs.FS { return shipped }
+
+// Flavour is a kernel of the project: what it is made from.
+type Flavour struct {
+	Schema    int               `yaml:"schema" json:"-" jsonschema_description:"format version: 1"`
+	Name      string            `yaml:"name" json:"name"`
+	Summary   string            `yaml:"summary" json:"summary"`
+	Base      string            `yaml:"base" json:"base" jsonschema_description:"make target that answers what no fragment says: allnoconfig"`
+	Arch      string            `yaml:"arch" json:"arch" jsonschema_description:"as the kernel names it: x86"`
+	Fragments []string          `yaml:"fragments" json:"fragments"`
+	Overrides map[string]string `yaml:"overrides,omitempty" json:"overrides,omitempty" jsonschema_description:"symbol to value; wins over every fragment"`
+
+	loaded []fragment
+}
+
+type fragment struct {
+	name   string
+	config *Config
+	rules  Rules
+}
+
+// Flavours lists the names of the flavours in data.
+func Flavours(data fs.FS) ([]string, error) {
+	files, err := fs.Glob(data, "flavours/*.yaml")
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(path.Base(f), ".yaml")
+	}
+	return files, err
+}
+
+// Load reads a flavour and its fragments and checks them: two fragments that
+// ask for different values of one symbol need an override.
+func Load(data fs.FS, name string) (*Flavour, error) {
+	file := path.Join("flavours", name+".yaml")
+	text, err := fs.ReadFile(data, file)
+	if errors.Is(err, fs.ErrNotExist) {
+		known, _ := Flavours(data)
+		return nil, fmt.Errorf("no kernel flavour %q; there is %s", name, strings.Join(known, ", "))
+	}
+	if err != nil {
+		return nil, err
+	}
+	f := &Flavour{}
+	if err := strictyaml.Decode(file, text, f); err != nil {
+		return nil, err
+	}
+	switch {
+	case f.Schema != 1:
+		return nil, fmt.Errorf("%s: schema %d; this program reads schema 1", file, f.Schema)
+	case f.Name != name:
+		return nil, fmt.Errorf("%s: name is %q", file, f.Name)
+	case f.Base != "allnoconfig":
+		return nil, fmt.Errorf("%s: base %q; the only base is allnoconfig", file, f.Base)
+	}
+	var problems []error
+	for _, part := range f.Fragments {
+		loaded, err := loadFragment(data, part)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		f.loaded = append(f.loaded, loaded)
+	}
+	problems = append(problems, f.conflicts()...)
+	for symbol, value := range f.Overrides {
+		if !symbolName.MatchString(symbol) || !valueLine.MatchString("CONFIG_X="+value) {
+			problems = append(problems, fmt.Errorf("%s: override %s: %q is no value of a .config", file, symbol, value))
+		}
+	}
+	return f, errors.Join(problems...)
+}
+
+func loadFragment(data fs.FS, name string) (fragment, error) {
+	f := fragment{name: name}
+	file := path.Join("fragments", name+".config")
+	text, err := fs.ReadFile(data, file)
+	if err != nil {
+		return f, fmt.Errorf("fragment %s: %w", name, err)
+	}
+	if f.config, err = ParseConfig(file, bytes.NewReader(text)); err != nil {
+		return f, err
+	}
+	file = path.Join("fragments", name+".yaml")
+	if text, err = fs.ReadFile(data, file); err != nil {
+		return f, fmt.Errorf("rules of fragment %s: %w", name, err)
+	}
+	if err := strictyaml.Decode(file, text, &f.rules); err != nil {
+		return f, err
+	}
+	if f.rules.Schema != 1 {
+		return f, fmt.Errorf("%s: schema %d; this program reads schema 1", file, f.rules.Schema)
+	}
+	for i := range f.rules.Rules {
+		r := &f.rules.Rules[i]
+		if err := r.prepare(); err != nil {
+			return f, fmt.Errorf("%s: %w", file, err)
+		}
+		for _, s := range r.Symbols {
+			asked := f.config.Has(s) && f.config.Value(s) != "n"
+			if r.Level == Forbidden && asked {
+				return f, fmt.Errorf("%s forbids %s, and %s.config asks for it", file, s, name)
+			}
+		}
+	}
+	return f, nil
+}
+
+func (f *Flavour) conflicts() []error {
+	var problems []error
+	from := map[string]fragment{}
+	for _, part := range f.loaded {
+		for _, s := range part.config.Symbols() {
+			first, seen := from[s]
+			if !seen {
+				from[s] = part
+				continue
+			}
+			_, decided := f.Overrides[s]
+			if a, b := first.config.Value(s), part.config.Value(s); a != b && !decided {
+				problems = append(problems, fmt.Errorf(
+					"fragment %s asks for %s=%s and fragment %s for %s; decide in the overrides of flavour %s",
+					first.name, s, a, part.name, b, f.Name))
+			}
+		}
+	}
+	return problems
+}
+
+// asked is one symbol a flavour asks for.
+type asked struct{ symbol, value, fragment string }
+
+func (f *Flavour) asks() []asked {
+	var out []asked
+	seen := map[string]bool{}
+	for _, part := range f.loaded {
+		for _, s := range part.config.Symbols() {
+			if _, decided := f.Overrides[s]; !seen[s] && !decided {
+				seen[s] = true
+				out = append(out, asked{s, part.config.Value(s), part.name})
+			}
+		}
+	}
+	var names []string
+	for s := range f.Overrides {
+		names = append(names, s)
+	}
+	sort.Strings(names)
+	for _, s := range names {
+		out = append(out, asked{s, f.Overrides[s], "overrides"})
+	}
+	return out
+}
+
+// Merge writes what all fragments and overrides of the flavour ask for as
+// .config text, the input of `make KCONFIG_ALLCONFIG=FILE allnoconfig`.
+func (f *Flavour) Merge() []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# kernel flavour %s\n", f.Name)
+	last := ""
+	for _, a := range f.asks() {
+		if a.fragment != last {
+			fmt.Fprintf(&b, "\n# %s\n", a.fragment)
+			last = a.fragment
+		}
+		fmt.Fprintln(&b, assignment(a.symbol, a.value))
+	}
+	return b.Bytes()
+}
