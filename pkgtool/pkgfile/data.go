@@ -1,0 +1,110 @@
+package pkgfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// buffers recycles the memory of frames, compressed and not.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, smallFrame+trailerSize); return &b }}
+
+func takeBuffer(size int64) *[]byte {
+	b := buffers.Get().(*[]byte)
+	if int64(cap(*b)) < size {
+		*b = make([]byte, 0, size)
+	}
+	return b
+}
+
+// readFrame returns the decompressed content of a frame, after its hash, its
+// size and everything in it that does not need other frames were checked:
+// headers, padding, and the content of whole files. The buffer is the caller's
+// to give back.
+func (p *Package) readFrame(i int) (*[]byte, error) {
+	frame := p.manifest.Frames[i]
+	packed := takeBuffer(frame.Size)
+	defer buffers.Put(packed)
+	*packed = (*packed)[:frame.Size]
+	if n, err := p.r.ReadAt(*packed, p.metaSize+frame.Offset); err != nil && int64(n) != frame.Size {
+		if err == io.EOF {
+			return nil, invalid(fmt.Errorf("frame %d: truncated", i))
+		}
+		return nil, fmt.Errorf("read frame %d: %w", i, err)
+	}
+	if hexSum(*packed) != frame.SHA256 {
+		return nil, invalid(fmt.Errorf("frame %d: its sha256 is not the manifest's", i))
+	}
+	content := takeBuffer(frame.USize)
+	out, err := decodeFrame(*packed, (*content)[:0:frame.USize])
+	if err == nil {
+		*content = out
+		err = p.checkFrame(i, out)
+	}
+	if err != nil {
+		buffers.Put(content)
+		return nil, invalid(fmt.Errorf("frame %d: %w", i, err))
+	}
+	return content, nil
+}
+
+func (p *Package) checkFrame(i int, b []byte) error {
+	layout := p.frames[i]
+	if layout.split {
+		return p.checkSplit(layout, b)
+	}
+	for n := layout.first; n < layout.last; n++ {
+		f := &p.manifest.Files[n]
+		header := p.header(f)
+		if !bytes.HasPrefix(b, header) {
+			return fmt.Errorf("file %q: tar header differs from the manifest", f.Path)
+		}
+		b = b[len(header):]
+		if f.Type == TypeFile && hexSum(b[:f.Size]) != f.SHA256 {
+			return fmt.Errorf("file %q: its sha256 is not the manifest's", f.Path)
+		}
+		if !allZero(b[f.Size : f.Size+padding(f.Size)]) {
+			return fmt.Errorf("file %q: wrongly padded", f.Path)
+		}
+		b = b[f.Size+padding(f.Size):]
+	}
+	if !allZero(b) { // the trailer; sizes were checked with the layout
+		return errors.New("the archive does not end in zeros")
+	}
+	return nil
+}
+
+// checkSplit checks a piece of a big file except for the content, whose hash
+// needs all pieces.
+func (p *Package) checkSplit(layout frameLayout, b []byte) error {
+	f := &p.manifest.Files[layout.first]
+	header := p.header(f)
+	if layout.from == 0 && !bytes.HasPrefix(b, header) {
+		return fmt.Errorf("file %q: tar header differs from the manifest", f.Path)
+	}
+	if end := int64(len(header)) + f.Size - layout.from; end < int64(len(b)) && !allZero(b[max(end, 0):]) {
+		return fmt.Errorf("file %q: wrongly padded", f.Path)
+	}
+	return nil
+}
+
+func (p *Package) header(f *File) []byte {
+	attr := f
+	if f.Type == TypeHardlink {
+		attr = p.manifest.File(f.Target)
+	}
+	return tarHeader(f, attr, p.manifest.Provenance.Epoch)
+}
+
+// contentOf returns the part of a decompressed frame that is content of f.
+func (p *Package) contentOf(f *File, frame int, b []byte) []byte {
+	layout := p.frames[frame]
+	if !layout.split {
+		return b[f.Offset : f.Offset+f.Size]
+	}
+	begin := max(f.Offset-layout.from, 0)
+	end := min(f.Offset+f.Size-layout.from, int64(len(b)))
+	return b[begin:max(begin, end)]
+}

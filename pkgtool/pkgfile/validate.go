@@ -1,0 +1,335 @@
+package pkgfile
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"ashlar/pkgtool/version"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Limits. They bound what a hostile package can cost; no honest one comes near.
+const (
+	maxManifest    = 32 << 20  // bytes of JSON, about 120,000 files
+	maxMeta        = 34 << 20  // bytes of the meta frame, uncompressed
+	maxFileSize    = 1<<33 - 1 // bytes; what the tar header's field can say
+	maxTotalSize   = 1 << 40   // bytes installed
+	maxList        = 20_000    // entries of requires, provides...
+	maxListText    = 512       // bytes of one such entry
+	maxLine        = 1024      // bytes of a one-line field
+	maxDescription = 64 << 10
+	maxSources     = 10_000
+	maxXattrs      = 64 << 10 // bytes of names and values per file
+	maxEpochTime   = 1<<33 - 1
+)
+
+var (
+	nameForm  = regexp.MustCompile(`^[a-z0-9][a-z0-9+._-]{0,127}$`)
+	archForm  = regexp.MustCompile(`^[a-z0-9][a-z0-9_]{0,31}$`)
+	ownerForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,30}$`)
+	xattrForm = regexp.MustCompile(`^(security|system|trusted|user)\.[A-Za-z0-9_.-]{1,200}$`)
+)
+
+// validate checks everything the manifest says by itself: the form of each
+// field, the rules between files, and the frame table against the layout that
+// the file table demands.
+func (m *Manifest) validate() error {
+	if m.Format != FormatVersion {
+		return fmt.Errorf("format %d; this program reads format %d", m.Format, FormatVersion)
+	}
+	if err := m.checkFields(); err != nil {
+		return err
+	}
+	if err := m.checkFiles(); err != nil {
+		return err
+	}
+	return m.checkFrames()
+}
+
+func (m *Manifest) checkFields() error {
+	if !nameForm.MatchString(m.Name) {
+		return fmt.Errorf("name %q: lower-case letters, digits and + . _ - are allowed, at most 128", m.Name)
+	}
+	if !archForm.MatchString(m.Arch) {
+		return fmt.Errorf("arch %q is not an architecture", m.Arch)
+	}
+	if len(m.Version) > 256 {
+		return errors.New("version longer than 256 bytes")
+	}
+	evr, err := m.EVR()
+	if err != nil {
+		return err
+	}
+	if got := evr.Semver.String(); got != m.Version {
+		return fmt.Errorf("version %q is not canonical; %q is", m.Version, got)
+	}
+	for _, line := range []struct{ name, text string }{
+		{"upstream", m.Upstream}, {"summary", m.Summary}, {"license", m.License},
+		{"homepage", m.Homepage}, {"recipe", m.Recipe},
+	} {
+		if err := checkText(line.text, maxLine, ""); err != nil {
+			return fmt.Errorf("%s: %w", line.name, err)
+		}
+	}
+	if err := checkText(m.Description, maxDescription, "\n"); err != nil {
+		return fmt.Errorf("description: %w", err)
+	}
+	if err := m.checkLists(); err != nil {
+		return err
+	}
+	return m.Provenance.check()
+}
+
+func (m *Manifest) checkLists() error {
+	dependency := func(s string) (string, error) {
+		d, err := version.ParseDependency(s)
+		return d.String(), err
+	}
+	provide := func(s string) (string, error) {
+		p, err := version.ParseProvide(s)
+		return p.String(), err
+	}
+	for _, list := range []struct {
+		name  string
+		texts []string
+		parse func(string) (string, error)
+	}{
+		{"requires", m.Requires, dependency}, {"conflicts", m.Conflicts, dependency},
+		{"replaces", m.Replaces, dependency}, {"recommends", m.Recommends, dependency},
+		{"provides", m.Provides, provide},
+	} {
+		if len(list.texts) > maxList {
+			return fmt.Errorf("%s: %d entries, more than the %d allowed", list.name, len(list.texts), maxList)
+		}
+		for i, text := range list.texts {
+			if err := checkText(text, maxListText, ""); err != nil {
+				return fmt.Errorf("%s: %w", list.name, err)
+			}
+			if i > 0 && list.texts[i-1] >= text {
+				return fmt.Errorf("%s: %q is not in order, or twice", list.name, text)
+			}
+			canonical, err := list.parse(text)
+			if err != nil {
+				return fmt.Errorf("%s: %w", list.name, err)
+			}
+			if canonical != text {
+				return fmt.Errorf("%s: %q is not canonical; %q is", list.name, text, canonical)
+			}
+		}
+	}
+	return nil
+}
+
+func (p *Provenance) check() error {
+	switch p.Origin {
+	case "source", "seed", "import":
+	default:
+		return fmt.Errorf("provenance: origin %q is not source, seed or import", p.Origin)
+	}
+	if p.Action != "" && !isSHA256(p.Action) {
+		return errors.New("provenance: action is not a sha256")
+	}
+	if p.Epoch < 0 || p.Epoch > maxEpochTime {
+		return fmt.Errorf("provenance: epoch %d is not a time", p.Epoch)
+	}
+	if len(p.Sources) > maxSources {
+		return fmt.Errorf("provenance: more than %d sources", maxSources)
+	}
+	for _, s := range p.Sources {
+		if err := checkText(s.URI, maxPath, ""); err != nil || s.URI == "" {
+			return fmt.Errorf("provenance: source %q is not a URI", s.URI)
+		}
+		if s.SHA256 != "" && !isSHA256(s.SHA256) {
+			return fmt.Errorf("provenance: source %q: not a sha256", s.URI)
+		}
+	}
+	return nil
+}
+
+func (m *Manifest) checkFiles() error {
+	types := make(map[string]*File, len(m.Files))
+	folded := map[string]string{}
+	var total int64
+	for i := range m.Files {
+		f := &m.Files[i]
+		if err := f.check(); err != nil {
+			return fmt.Errorf("file %q: %w", f.Path, err)
+		}
+		if i > 0 && m.Files[i-1].Path >= f.Path {
+			return fmt.Errorf("file %q: not in order, or twice", f.Path)
+		}
+		for _, parent := range parents(f.Path) {
+			if p := types[parent]; p != nil && p.Type != TypeDir {
+				return fmt.Errorf("file %q: its folder %q is a %s in this package", f.Path, parent, p.Type)
+			}
+		}
+		if f.Type == TypeHardlink {
+			if t := types[f.Target]; t == nil || t.Type != TypeFile {
+				return fmt.Errorf("file %q: hard link to %q, which is not a file standing before it", f.Path, f.Target)
+			}
+		}
+		if !isASCII(f.Path) {
+			same := norm.NFKC.String(f.Path)
+			if other, ok := folded[same]; ok {
+				return fmt.Errorf("file %q: looks the same as %q", f.Path, other)
+			}
+			folded[same] = f.Path
+		}
+		types[f.Path] = f
+		if total += f.Size; total > maxTotalSize {
+			return fmt.Errorf("more than %d bytes of files", int64(maxTotalSize))
+		}
+	}
+	if m.InstalledSize != total {
+		return fmt.Errorf("installed_size is %d; the files sum up to %d", m.InstalledSize, total)
+	}
+	return nil
+}
+
+// check looks at one file without the others.
+func (f *File) check() error {
+	if err := CheckPath(f.Path); err != nil {
+		return err
+	}
+	bare := File{Path: f.Path, Type: f.Type, Target: f.Target}
+	switch f.Type {
+	case TypeHardlink:
+		if !sameFile(*f, bare) {
+			return errors.New("a hard link has nothing but a target")
+		}
+		return CheckPath(f.Target)
+	case TypeSymlink:
+		bare.Mode, bare.Owner, bare.Group = 0o777, f.Owner, f.Group
+		if !sameFile(*f, bare) {
+			return errors.New("a symlink has only a target, owner, group and mode 0777")
+		}
+		if err := checkSymlink(f.Path, f.Target); err != nil {
+			return err
+		}
+	case TypeDir:
+		bare.Target = ""
+		bare.Mode, bare.Owner, bare.Group, bare.Xattrs = f.Mode, f.Owner, f.Group, f.Xattrs
+		if !sameFile(*f, bare) {
+			return errors.New("a folder has no content, no target and is not configuration")
+		}
+	case TypeFile:
+		if f.Target != "" {
+			return errors.New("a file has no target")
+		}
+		if f.Size < 0 || f.Size > maxFileSize {
+			return fmt.Errorf("size %d is not possible", f.Size)
+		}
+		if !isSHA256(f.SHA256) {
+			return errors.New("no sha256 of its content")
+		}
+	default:
+		return fmt.Errorf("type %q; file, dir, symlink and hardlink exist", f.Type)
+	}
+	if f.Mode > 0o7777 {
+		return fmt.Errorf("mode %o has bits that are not permissions", f.Mode)
+	}
+	if !ownerForm.MatchString(f.Owner) || !ownerForm.MatchString(f.Group) {
+		return fmt.Errorf("owner %q or group %q is not a name", f.Owner, f.Group)
+	}
+	return checkXattrs(f.Xattrs)
+}
+
+func checkXattrs(xattrs map[string][]byte) error {
+	total := 0
+	for name, value := range xattrs {
+		if !xattrForm.MatchString(name) {
+			return fmt.Errorf("extended attribute %q is not allowed", name)
+		}
+		total += len(name) + len(value)
+	}
+	if total > maxXattrs {
+		return fmt.Errorf("%d bytes of extended attributes, more than the %d allowed", total, maxXattrs)
+	}
+	return nil
+}
+
+// sameFile compares all but the values of xattrs.
+func sameFile(a, b File) bool {
+	if len(a.Xattrs) != len(b.Xattrs) {
+		return false
+	}
+	return a.Config == b.Config && a.Frame == b.Frame && a.Group == b.Group && a.Mode == b.Mode &&
+		a.Offset == b.Offset && a.Owner == b.Owner && a.Path == b.Path && a.SHA256 == b.SHA256 &&
+		a.Size == b.Size && a.Target == b.Target && a.Type == b.Type
+}
+
+// checkFrames proves that the frame table and the files' positions are those
+// the layout rule gives, and that no frame claims an impossible size.
+func (m *Manifest) checkFrames() error {
+	frames, err := layOut(m)
+	if err != nil {
+		return err
+	}
+	if len(frames) != len(m.Frames) {
+		return fmt.Errorf("%d frames; the files make %d", len(m.Frames), len(frames))
+	}
+	var offset int64
+	for i, f := range m.Frames {
+		switch {
+		case f.Offset != offset:
+			return fmt.Errorf("frame %d: offset %d; the frames before it end at %d", i, f.Offset, offset)
+		case f.USize != frames[i].usize:
+			return fmt.Errorf("frame %d: %d bytes uncompressed; its files make %d", i, f.USize, frames[i].usize)
+		case f.Size <= 0 || f.Size > maxCompressed(f.USize):
+			return fmt.Errorf("frame %d: %d bytes cannot be the compressed form of %d", i, f.Size, f.USize)
+		case !isSHA256(f.SHA256):
+			return fmt.Errorf("frame %d: no sha256", i)
+		}
+		offset += f.Size
+	}
+	return nil
+}
+
+// dataSize is the length of the file behind the meta frame.
+func (m *Manifest) dataSize() int64 {
+	if len(m.Frames) == 0 {
+		return 0
+	}
+	last := m.Frames[len(m.Frames)-1]
+	return last.Offset + last.Size
+}
+
+// parents lists the folders above a path, the nearest last.
+func parents(p string) []string {
+	var list []string
+	for i, c := range p {
+		if c == '/' {
+			list = append(list, p[:i])
+		}
+	}
+	return list
+}
+
+func isSHA256(s string) bool {
+	if len(s) != 64 || s != strings.ToLower(s) {
+		return false
+	}
+	_, err := hex.DecodeString(s)
+	return err == nil
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// canonicalList is the sorted copy without duplicates that manifests hold.
+func canonicalList(list []string) []string {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
