@@ -230,8 +230,9 @@ func decodeBlocks(data []byte, kind string, limit int) ([]byte, error) {
 	rest := strings.TrimSpace(string(data))
 	for rest != "" {
 		if !strings.HasPrefix(rest, begin) {
-			if strings.HasPrefix(rest, "-----BEGIN PGP ") {
-				return nil, fmt.Errorf("another kind of armored block where a %s is expected", kind)
+			if other, ok := strings.CutPrefix(rest, "-----BEGIN PGP "); ok && strings.Contains(other, "-----") {
+				other, _, _ = strings.Cut(other, "-----")
+				return nil, fmt.Errorf("this is a PGP %.40q; a %q is expected", other, kind)
 			}
 			return nil, fmt.Errorf("neither OpenPGP packets nor an armored %s", kind)
 		}

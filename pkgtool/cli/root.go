@@ -52,6 +52,8 @@ func (a *App) Say(format string, args ...any) {
 
 // groups lists the command groups in the order that help shows them.
 var groups = []func(*App) []*cobra.Command{
+	keyCommands,
+	pkgCommands,
 	kernelCommands,
 	recipeCommands,
 }
