@@ -5,9 +5,11 @@ package main
 import (
 	"os"
 
+	"ashlar/pkgtool/build/sandbox"
 	"ashlar/pkgtool/cli"
 )
 
 func main() {
+	sandbox.MaybeInit() // does not return in pid 1 of a build
 	os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -1,0 +1,256 @@
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"ashlar/pkgtool/fault"
+
+	"golang.org/x/sys/unix"
+)
+
+// order is what the parent tells pid 1, over file descriptor 3. The pipe stays
+// open as long as the parent lives; its end is the end of the sandbox.
+type order struct {
+	Dir      string // scratch folder of this run
+	Layers   int    // lower folders, as symbolic links 0, 1, ... in Dir/lower
+	Binds    []Bind
+	Commands []Command
+	Env      []string
+	Limits   Limits
+	Terminal bool
+}
+
+// outcome is what pid 1 answers, over file descriptor 4.
+type outcome struct {
+	Setup   string // what could not be set up
+	Errno   int    // the system's reason for it
+	Command string // the command that failed
+	Code    int
+	Signal  string
+	Done    bool // everything succeeded
+}
+
+const initArgument = "build-sandbox-init"
+
+// Run makes a sandbox, runs the commands in it and waits for their end.
+func Run(ctx context.Context, spec Spec) error {
+	if err := spec.check(); err != nil {
+		return err
+	}
+	spec.Limits = spec.Limits.orDefault()
+	dir, err := makeScratch(spec)
+	if err != nil {
+		return fmt.Errorf("prepare the build root: %w", err)
+	}
+	runErr := run(ctx, spec, dir)
+	if err := RemoveTree(dir); err != nil && runErr == nil {
+		return fmt.Errorf("remove the build root: %w", err)
+	}
+	return runErr
+}
+
+// makeScratch lays out the folders of one run.
+func makeScratch(spec Spec) (string, error) {
+	dir, err := os.MkdirTemp(spec.Scratch, "root-")
+	if err != nil {
+		return "", err
+	}
+	for _, name := range []string{"upper", "work", "root", "lower"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			return "", err
+		}
+	}
+	if err := os.Chmod(filepath.Join(dir, "upper"), 0o755); err != nil {
+		return "", err
+	}
+	for i, lower := range spec.Lower {
+		abs, err := filepath.Abs(lower)
+		if err != nil {
+			return "", err
+		}
+		if err := os.Symlink(abs, filepath.Join(dir, "lower", fmt.Sprint(i))); err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
+}
+
+func run(ctx context.Context, spec Spec, dir string) error {
+	orderR, orderW, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer orderW.Close()
+	defer orderR.Close()
+	outcomeR, outcomeW, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer outcomeR.Close()
+	defer outcomeW.Close()
+	logR, logW, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer logR.Close()
+	defer logW.Close()
+
+	cmd := exec.Command("/proc/self/exe", initArgument)
+	cmd.Env = []string{}
+	cmd.Dir = "/"
+	cmd.ExtraFiles = []*os.File{orderR, outcomeW}
+	cmd.Stdout, cmd.Stderr = logW, logW
+	if spec.Terminal {
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET |
+			unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+	}
+	if err := cmd.Start(); err != nil {
+		return explainStart(err)
+	}
+	orderR.Close()
+	outcomeW.Close()
+	logW.Close()
+
+	o := order{dir, len(spec.Lower), spec.Binds, spec.Commands, spec.Env, spec.Limits, spec.Terminal}
+	watch := newWatch(ctx, spec, cmd.Process)
+	var result outcome
+	var wait sync.WaitGroup
+	wait.Go(func() { watch.copyLog(logR) })
+	wait.Go(func() {
+		// A write to a dead pid 1 fails; its outcome then tells more.
+		_ = json.NewEncoder(orderW).Encode(o)
+	})
+	wait.Go(func() {
+		_ = json.NewDecoder(io.LimitReader(outcomeR, 1<<20)).Decode(&result)
+	})
+	exit := cmd.Wait()
+	wait.Wait()
+	if err := watch.end(); err != nil {
+		return err
+	}
+	return result.err(exit)
+}
+
+// err translates the outcome; exit is how pid 1 itself ended.
+func (r outcome) err(exit error) error {
+	switch {
+	case r.Done:
+		return nil
+	case r.Setup != "":
+		return explainSetup(r)
+	case r.Command != "":
+		return &ExitError{r.Command, r.Code, r.Signal}
+	}
+	return fmt.Errorf("the sandbox ended before its commands did: %w", exit)
+}
+
+const namespaceHint = "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces above 0, " +
+	"and on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0 or an AppArmor profile for pkgtool; " +
+	"in a container, start it with --security-opt seccomp=unconfined --security-opt systempaths=unconfined"
+
+func explainStart(err error) error {
+	err = fmt.Errorf("make the build sandbox: %w", err)
+	for _, reason := range []error{unix.EPERM, unix.EACCES, unix.ENOSPC, unix.EUSERS, unix.EINVAL} {
+		if errors.Is(err, reason) {
+			return fault.Mark(err, fault.Failed, namespaceHint)
+		}
+	}
+	return err
+}
+
+func explainSetup(r outcome) error {
+	err := fmt.Errorf("set up the build sandbox: %s", r.Setup)
+	switch unix.Errno(r.Errno) {
+	case unix.EPERM, unix.EACCES:
+		return fault.Mark(err, fault.Failed, namespaceHint)
+	case unix.ENOSPC, unix.EDQUOT:
+		return fault.Mark(err, fault.Failed, "make room on the file system of the cache, or move the cache with ASHLAR_CACHE")
+	}
+	return err
+}
+
+// watch copies the log and ends the sandbox when a limit is reached.
+type watch struct {
+	spec    Spec
+	process *os.Process
+	stop    func()
+	silence *time.Timer
+	wall    *time.Timer
+
+	mu     sync.Mutex
+	reason error
+}
+
+func newWatch(ctx context.Context, spec Spec, process *os.Process) *watch {
+	w := &watch{spec: spec, process: process}
+	l := spec.Limits
+	w.wall = time.AfterFunc(l.Wall, func() {
+		w.kill(&LimitError{fmt.Sprintf("it ran longer than %v", l.Wall)})
+	})
+	if !spec.Terminal {
+		w.silence = time.AfterFunc(l.Silence, func() {
+			w.kill(&LimitError{fmt.Sprintf("it printed nothing for %v", l.Silence)})
+		})
+	}
+	cancel := context.AfterFunc(ctx, func() { w.kill(context.Cause(ctx)) })
+	w.stop = func() { cancel() }
+	return w
+}
+
+// kill ends pid 1 and with it every process of the sandbox.
+func (w *watch) kill(reason error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.reason == nil {
+		w.reason = reason
+	}
+	w.process.Kill()
+}
+
+func (w *watch) copyLog(r io.Reader) {
+	buf := make([]byte, 64<<10)
+	var total int64
+	for {
+		n, err := r.Read(buf)
+		if n > 0 {
+			if w.silence != nil {
+				w.silence.Reset(w.spec.Limits.Silence)
+			}
+			total += int64(n)
+			if total > w.spec.Limits.Log {
+				w.kill(&LimitError{fmt.Sprintf("it printed more than %d bytes", w.spec.Limits.Log)})
+			} else if _, werr := w.spec.Log.Write(buf[:n]); werr != nil {
+				w.kill(fmt.Errorf("write the log: %w", werr))
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (w *watch) end() error {
+	w.wall.Stop()
+	if w.silence != nil {
+		w.silence.Stop()
+	}
+	w.stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.reason
+}

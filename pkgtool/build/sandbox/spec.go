@@ -1,0 +1,108 @@
+package sandbox
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Spec says what runs, and where.
+type Spec struct {
+	Lower    []string // folders of the root, topmost first; never written to
+	Scratch  string   // a folder on disk for what is written to the root; Run cleans up behind itself
+	Binds    []Bind
+	Commands []Command // one after the other; the first failure ends the run
+	Env      []string  // NAME=value, the whole environment
+	Log      io.Writer // gets the output of all commands
+	Limits   Limits
+
+	// Terminal connects the commands with the caller's standard streams
+	// instead of Log, for a person who wants to look around.
+	Terminal bool
+}
+
+// Bind shows a folder or file of the host in the root.
+type Bind struct {
+	Source   string // on the host
+	Target   string // absolute, in the root
+	Writable bool
+}
+
+// Command is a program and its arguments.
+type Command struct {
+	Name string // for the log and for errors
+	Argv []string
+	Dir  string   // absolute, in the root; default /
+	Env  []string // further variables; they win over those of the Spec
+}
+
+// Limits end a run that does not end by itself. A zero value means the default.
+type Limits struct {
+	Wall    time.Duration // of the whole run; default 6 hours
+	Silence time.Duration // without output; default 1 hour
+	Log     int64         // bytes of output; default 512 MiB
+	File    int64         // bytes of one file; default 64 GiB
+	Tmp     int64         // bytes in /tmp; default 4 GiB
+}
+
+func (l Limits) orDefault() Limits {
+	if l.Wall == 0 {
+		l.Wall = 6 * time.Hour
+	}
+	if l.Silence == 0 {
+		l.Silence = time.Hour
+	}
+	if l.Log == 0 {
+		l.Log = 512 << 20
+	}
+	if l.File == 0 {
+		l.File = 64 << 30
+	}
+	if l.Tmp == 0 {
+		l.Tmp = 4 << 30
+	}
+	return l
+}
+
+func (s *Spec) check() error {
+	if len(s.Lower) == 0 || len(s.Lower) > 450 {
+		return fmt.Errorf("a root has 1 to 450 folders, not %d", len(s.Lower))
+	}
+	for _, b := range s.Binds {
+		if !filepath.IsAbs(b.Target) || filepath.Clean(b.Target) != b.Target || b.Target == "/" {
+			return fmt.Errorf("mount on %q: not a clean absolute path", b.Target)
+		}
+	}
+	for _, c := range s.Commands {
+		if len(c.Argv) == 0 {
+			return fmt.Errorf("command %q is empty", c.Name)
+		}
+		for _, arg := range c.Argv {
+			if strings.ContainsRune(arg, 0) {
+				return fmt.Errorf("command %q has a zero byte in an argument", c.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// ExitError is a command that ended with a status other than 0.
+type ExitError struct {
+	Command string
+	Code    int    // exit status; -1 for a signal
+	Signal  string // name of the signal, if one ended it
+}
+
+func (e *ExitError) Error() string {
+	if e.Signal != "" {
+		return fmt.Sprintf("%s was ended by %s", e.Command, e.Signal)
+	}
+	return fmt.Sprintf("%s failed with exit status %d", e.Command, e.Code)
+}
+
+// LimitError is a run that was ended because it reached a limit.
+type LimitError struct{ What string }
+
+func (e *LimitError) Error() string { return "stopped: " + e.What }
