@@ -1,0 +1,165 @@
+package main
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// Mount points inside the initial RAM file system and, below root, of the
+// system to start.
+const (
+	medium = "/medium"
+	lower  = "/lower"
+	upper  = "/upper"
+	root   = "/root"
+)
+
+func main() {
+	if unix.Getpid() != 1 {
+		print("liveinit is started by the kernel, as process 1\n")
+		unix.Exit(2)
+	}
+	openConsole()
+	if err := run(); err != nil {
+		emergency(err)
+	}
+}
+
+func run() error {
+	if err := mountKernelFileSystems(); err != nil {
+		return err
+	}
+	openConsole() // now that /dev is there for sure
+	cmdline, err := readFile("/proc/cmdline", 64<<10)
+	if err != nil {
+		return err
+	}
+	p, err := parseCmdline(string(cmdline))
+	if err != nil {
+		return err
+	}
+	loadModules("/modules")
+	device, err := findMedium(p)
+	if err != nil {
+		return err
+	}
+	say("medium " + p.label + " found on " + device)
+	if err := mountRoot(p, device); err != nil {
+		return err
+	}
+	if err := handOver(p); err != nil {
+		return err
+	}
+	say("starting " + p.init)
+	environment := []string{"PATH=/usr/bin", "TERM=linux", "HOME=/root"}
+	return wrap("start "+p.init, unix.Exec(p.init, []string{p.init}, environment))
+}
+
+func mountKernelFileSystems() error {
+	for _, m := range []struct {
+		kind, at string
+		flags    uintptr
+		data     string
+	}{
+		{"proc", "/proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""},
+		{"sysfs", "/sys", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""},
+		{"devtmpfs", "/dev", unix.MS_NOSUID, "mode=0755"},
+		{"tmpfs", "/run", unix.MS_NOSUID | unix.MS_NODEV, "mode=0755"},
+	} {
+		if err := mount(m.kind, m.at, m.kind, m.flags, m.data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mountRoot mounts the medium, the root image and the writable layer.
+func mountRoot(p *parameters, device string) error {
+	if err := mount(device, medium, "iso9660", unix.MS_RDONLY, ""); err != nil {
+		return err
+	}
+	image := medium + "/" + p.root
+	if p.toRAM {
+		var err error
+		if image, err = copyToMemory(image); err != nil {
+			return err
+		}
+	}
+	loop, err := attachLoop(image)
+	if err != nil {
+		return err
+	}
+	if err := mount(loop, lower, "squashfs", unix.MS_RDONLY, ""); err != nil {
+		return err
+	}
+	if err := mount("tmpfs", upper, "tmpfs", 0, "mode=0755,size="+p.memory); err != nil {
+		return err
+	}
+	for _, dir := range []string{upper + "/data", upper + "/work"} {
+		if err := unix.Mkdir(dir, 0o755); err != nil {
+			return wrap("make "+dir, err)
+		}
+	}
+	const layers = "lowerdir=" + lower + ",upperdir=" + upper + "/data,workdir=" + upper + "/work"
+	// redirect_dir lets programs rename folders of the lower layer, as an
+	// update does. A kernel without it still gives a usable system.
+	if mount("overlay", root, "overlay", 0, layers+",redirect_dir=on") == nil {
+		return nil
+	}
+	return mount("overlay", root, "overlay", 0, layers)
+}
+
+// copyToMemory copies the root image, and gives the medium free.
+func copyToMemory(image string) (string, error) {
+	say("copying the system to memory")
+	const at = "/memory"
+	if err := mount("tmpfs", at, "tmpfs", 0, "mode=0700,size=100%"); err != nil {
+		return "", err
+	}
+	if err := copyFile(at+"/root.squashfs", image); err != nil {
+		return "", err
+	}
+	return at + "/root.squashfs", wrap("unmount the medium", unix.Unmount(medium, 0))
+}
+
+// handOver moves the mounts into the system, empties the initial RAM file
+// system and makes the system's root the root.
+func handOver(p *parameters) error {
+	if !p.toRAM {
+		if err := makeDirs("/run/ashlar/medium"); err != nil {
+			return err
+		}
+		if err := wrap("move the medium", unix.Mount(medium, "/run/ashlar/medium", "", unix.MS_MOVE, "")); err != nil {
+			return err
+		}
+	}
+	for _, dir := range []string{"/dev", "/proc", "/sys", "/run"} {
+		if err := wrap("the system has no folder "+dir, unix.Access(root+dir, unix.F_OK)); err != nil {
+			return err
+		}
+		if err := wrap("move "+dir, unix.Mount(dir, root+dir, "", unix.MS_MOVE, "")); err != nil {
+			return err
+		}
+	}
+	removeInitramfs()
+	if err := wrap("enter the system", unix.Chdir(root)); err != nil {
+		return err
+	}
+	if err := wrap("move the root", unix.Mount(root, "/", "", unix.MS_MOVE, "")); err != nil {
+		return err
+	}
+	if err := wrap("change the root", unix.Chroot(".")); err != nil {
+		return err
+	}
+	return wrap("enter the system", unix.Chdir("/"))
+}
+
+func mount(source, target, kind string, flags uintptr, data string) error {
+	if err := makeDirs(target); err != nil {
+		return err
+	}
+	err := unix.Mount(source, target, kind, flags, data)
+	if err == unix.ENODEV {
+		return failure("mount " + source + " on " + target + ": this kernel has no file system " + kind)
+	}
+	return wrap("mount "+source+" on "+target, err)
+}
