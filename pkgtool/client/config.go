@@ -1,0 +1,128 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strings"
+
+	"ashlar/pkgtool/fault"
+	"ashlar/pkgtool/strictyaml"
+)
+
+// Config defines one repository: a file in /etc/pkgtool/repositories.d.
+type Config struct {
+	Schema   int      `yaml:"schema" jsonschema:"enum=1" jsonschema_description:"version of this format"`
+	Name     string   `yaml:"name" jsonschema_description:"name of the repository on this system; its trusted root is /etc/pkgtool/trust/NAME/root.json"`
+	URLs     []string `yaml:"urls" jsonschema_description:"mirrors, tried in this order: http, https or file"`
+	Channel  string   `yaml:"channel,omitempty" jsonschema_description:"default: stable"`
+	Priority int      `yaml:"priority,omitempty" jsonschema_description:"a package of the repository with the higher number wins; default 50"`
+	Enabled  *bool    `yaml:"enabled,omitempty" jsonschema_description:"default: true"`
+}
+
+// DefaultPriority is that of a repository which states none.
+const DefaultPriority = 50
+
+// On reports whether the repository is to be used.
+func (c *Config) On() bool { return c.Enabled == nil || *c.Enabled }
+
+var (
+	repositoryName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+	channelName    = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+)
+
+const maxMirrors = 64
+
+// ReadConfig reads one definition and fills in the defaults.
+func ReadConfig(path string) (Config, error) {
+	var c Config
+	if err := strictyaml.ReadFile(path, &c); err != nil {
+		return c, err
+	}
+	if c.Channel == "" {
+		c.Channel = "stable"
+	}
+	if c.Priority == 0 {
+		c.Priority = DefaultPriority
+	}
+	if err := c.validate(); err != nil {
+		return c, fault.Mark(fmt.Errorf("%s: %w", path, err), fault.Usage, "")
+	}
+	return c, nil
+}
+
+func (c *Config) validate() error {
+	switch {
+	case c.Schema != 1:
+		return fmt.Errorf("schema is %d; this pkgtool reads schema 1", c.Schema)
+	case !repositoryName.MatchString(c.Name):
+		return fmt.Errorf("invalid name %q; use lower-case letters, digits and . _ -", c.Name)
+	case !channelName.MatchString(c.Channel):
+		return fmt.Errorf("invalid channel %q; use lower-case letters, digits, _ and -", c.Channel)
+	case len(c.URLs) == 0:
+		return errors.New("urls is empty; give at least one")
+	case len(c.URLs) > maxMirrors:
+		return fmt.Errorf("%d urls; at most %d are used", len(c.URLs), maxMirrors)
+	case c.Priority < 1 || c.Priority > 1000:
+		return fmt.Errorf("priority %d is outside 1 to 1000", c.Priority)
+	}
+	for _, u := range c.URLs {
+		if _, err := parseURL(u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func parseURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("url %q: %w", text, err)
+	}
+	switch {
+	case u.RawQuery != "" || u.Fragment != "":
+		return nil, fmt.Errorf("url %q: a query or fragment has no place in the url of a repository", text)
+	case u.Scheme == "file" && (u.Host != "" || !filepath.IsAbs(u.Path)):
+		return nil, fmt.Errorf("url %q: a file url is file:///absolute/path", text)
+	case u.Scheme == "file":
+	case (u.Scheme == "http" || u.Scheme == "https") && u.Host != "":
+	default:
+		return nil, fmt.Errorf("url %q: use http, https or file", text)
+	}
+	return u, nil
+}
+
+// LoadConfigs reads all *.yaml files of dir in order of their names. A folder
+// that does not exist defines no repository.
+func LoadConfigs(dir string) ([]Config, error) {
+	files, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var configs []Config
+	defined := map[string]string{}
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name(), ".yaml") || strings.HasPrefix(f.Name(), ".") {
+			continue
+		}
+		c, err := ReadConfig(filepath.Join(dir, f.Name()))
+		if err != nil {
+			return nil, err
+		}
+		if first := defined[c.Name]; first != "" {
+			return nil, fault.Errorf(fault.Usage, "repository %s is defined in %s and in %s", c.Name, first, f.Name())
+		}
+		defined[c.Name] = f.Name()
+		configs = append(configs, c)
+	}
+	sort.SliceStable(configs, func(i, j int) bool { return configs[i].Priority > configs[j].Priority })
+	return configs, nil
+}

@@ -1,0 +1,323 @@
+package client
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+
+	"ashlar/pkgtool/durable"
+	"ashlar/pkgtool/fault"
+	"ashlar/pkgtool/pkgfile"
+	"ashlar/repo/index"
+	"ashlar/repo/tuf"
+	"ashlar/signing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Progress is told how much of a package has arrived, in bytes.
+type Progress func(done, total int64)
+
+// Fetch returns the package that e names, verified: length and sha256 are those
+// of the signed index, a packager of the signed keyring has signed it, and it
+// agrees with the index in every field. A package of a repository on this
+// machine is used where it lies; others go to the cache. progress may be nil.
+// The caller closes the package.
+func (c *Client) Fetch(ctx context.Context, e Entry, progress Progress) (*pkgfile.Package, error) {
+	r, err := c.repository(e.Repo)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.Validate(); err != nil {
+		return nil, err
+	}
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	path := filepath.Join(c.dirs.Cache, "packages", e.SHA256+pkgfile.MediaSuffix)
+	if err := checkFile(path, &e.Entry); err == nil {
+		progress(e.Size, e.Size)
+		return r.openVerified(path, &e.Entry)
+	}
+	var failures []*MirrorError
+	for _, m := range r.goodFirst() {
+		place, err := r.fetchFrom(ctx, m, &e.Entry, path, progress)
+		if err == nil {
+			r.warn(failures)
+			return r.openVerified(place, &e.Entry)
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		var local *localError
+		if errors.As(err, &local) {
+			return nil, fmt.Errorf("fetch %s: %w", e.ID(), local.error)
+		}
+		failures = append(failures, r.mirrorError(m, e.Path, err))
+	}
+	return nil, allFailed(failures)
+}
+
+// localError is a failure of this machine: a full disk, say. Another mirror
+// does not help.
+type localError struct{ error }
+
+func (l *localError) Unwrap() error { return l.error }
+
+// checkFile proves that a file has the length and the sha256 of the index.
+func checkFile(path string, e *index.Entry) error {
+	f, err := openRegular(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Size() != e.Size {
+		return tuf.Refuse(tuf.Tampered, "length is not the %d bytes that the index states", e.Size)
+	}
+	_, sum, err := index.Sum(f)
+	if err == nil && sum != e.SHA256 {
+		err = wrongSum(sum, e)
+	}
+	return err
+}
+
+func wrongSum(sum string, e *index.Entry) error {
+	return tuf.Refuse(tuf.Tampered, "sha256 is %s; the signed index says %s", sum, e.SHA256)
+}
+
+// fetchFrom gets the package from m and returns where it lies, length and
+// sha256 checked.
+func (r *repository) fetchFrom(ctx context.Context, m mirror, e *index.Entry, path string, progress Progress) (string, error) {
+	if local, ok := m.(folder); ok {
+		place := local.path(e.Path)
+		if err := checkFile(place, e); err != nil {
+			return "", missing(err)
+		}
+		progress(e.Size, e.Size)
+		return place, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", &localError{err}
+	}
+	d, err := newDownload(r.client.opts.Limits, m, e, path, progress)
+	if err != nil {
+		return "", &localError{err}
+	}
+	defer d.close()
+	return path, d.run(ctx)
+}
+
+// download is a package on its way into a partial file, which a later run can
+// continue. It never grows beyond the length that the index states.
+type download struct {
+	limits   Limits
+	mirror   mirror
+	entry    *index.Entry
+	path     string // where it goes when it is complete
+	part     *os.File
+	have     int64
+	sum      hash.Hash
+	resumed  bool // the bytes may come from several answers
+	progress Progress
+}
+
+// newDownload opens the partial file. Another process that is fetching the same
+// package keeps its own.
+func newDownload(l Limits, m mirror, e *index.Entry, path string, progress Progress) (*download, error) {
+	part, err := os.OpenFile(path+".part", os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(part.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		part.Close()
+		if part, err = os.CreateTemp(filepath.Dir(path), e.SHA256+".*.part"); err != nil {
+			return nil, err
+		}
+	}
+	d := &download{limits: l, mirror: m, entry: e, path: path, part: part, sum: sha256.New(), progress: progress}
+	if d.have, err = io.Copy(d.sum, io.LimitReader(part, e.Size)); err != nil || d.have >= e.Size {
+		err = errors.Join(err, d.restart())
+	}
+	d.resumed = d.have > 0
+	if err != nil {
+		part.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *download) close() { d.part.Close() }
+
+// restart forgets what has arrived.
+func (d *download) restart() error {
+	d.have = 0
+	d.resumed = false
+	d.sum.Reset()
+	if err := d.part.Truncate(0); err != nil {
+		return err
+	}
+	_, err := d.part.Seek(0, io.SeekStart)
+	return err
+}
+
+// run fetches, proves and places the file. Bytes of an earlier run, perhaps of
+// another mirror, that turn out wrong cost one fetch from the start.
+func (d *download) run(ctx context.Context) error {
+	err := d.fetch(ctx)
+	if tuf.KindOf(err) == tuf.Tampered && d.resumed {
+		if err := d.restart(); err != nil {
+			return &localError{err}
+		}
+		err = d.fetch(ctx)
+	}
+	if tuf.KindOf(err) != "" {
+		os.Remove(d.part.Name()) // wrong bytes are of no use to the next mirror
+	}
+	if err != nil {
+		return err
+	}
+	if err := d.part.Chmod(0o644); err != nil {
+		return &localError{err}
+	}
+	if err := d.part.Sync(); err != nil {
+		return &localError{err}
+	}
+	if err := os.Rename(d.part.Name(), d.path); err != nil {
+		return &localError{err}
+	}
+	if err := durable.SyncDir(filepath.Dir(d.path)); err != nil {
+		return &localError{err}
+	}
+	return nil
+}
+
+// fetch asks until the file is complete and right, or the mirror fails.
+func (d *download) fetch(ctx context.Context) error {
+	for {
+		before := d.have
+		err := d.limits.retry(ctx, func() error { return d.once(ctx) })
+		if err == nil {
+			break
+		}
+		// A mirror that breaks off again and again, but goes on, is good enough.
+		if !passing(err) || ctx.Err() != nil || d.have < before+leastProgress {
+			return missing(err)
+		}
+	}
+	if sum := hex.EncodeToString(d.sum.Sum(nil)); sum != d.entry.SHA256 {
+		return wrongSum(sum, d.entry)
+	}
+	return nil
+}
+
+const leastProgress = 64 << 10
+
+// once appends the rest of the file, from one answer.
+func (d *download) once(ctx context.Context) error {
+	ctx, watch := watched(ctx, d.limits)
+	defer watch.stop()
+	a, err := d.mirror.get(ctx, d.entry.Path, d.have)
+	if errors.Is(err, errRange) && d.have > 0 {
+		// Ranges misbehave here: take the whole file.
+		if err := d.restart(); err != nil {
+			return &localError{err}
+		}
+		a, err = d.mirror.get(ctx, d.entry.Path, 0)
+	}
+	if err != nil {
+		return err
+	}
+	defer a.body.Close()
+	if a.start != d.have {
+		if err := d.restart(); err != nil {
+			return &localError{err}
+		}
+	}
+	left := d.entry.Size - d.have
+	if a.length > left {
+		return tuf.Refuse(tuf.Tampered, "the answer is %d bytes longer than the index states", a.length-left)
+	}
+	return d.copy(ctx, &counting{a.body, &watch.bytes}, left)
+}
+
+func (d *download) copy(ctx context.Context, body io.Reader, left int64) error {
+	if d.have > 0 {
+		d.resumed = true
+	}
+	buf := make([]byte, 128<<10)
+	for {
+		n, err := body.Read(buf)
+		if int64(n) > left {
+			return tuf.Refuse(tuf.Tampered, "the answer is longer than the %d bytes that the index states", d.entry.Size)
+		}
+		if n > 0 {
+			if _, err := d.part.Write(buf[:n]); err != nil {
+				return &localError{fmt.Errorf("write %s: %w", d.part.Name(), err)}
+			}
+			d.sum.Write(buf[:n])
+			d.have += int64(n)
+			left -= int64(n)
+			d.progress(d.have, d.entry.Size)
+		}
+		switch {
+		case err == io.EOF && left == 0:
+			return nil
+		case err == io.EOF:
+			return errTruncated
+		case err != nil:
+			return causeOf(ctx, err)
+		}
+	}
+}
+
+// openVerified opens a package whose length and sha256 are right and proves
+// the rest. A package that fails here is the publisher's fault, not a mirror's:
+// these are the bytes that the signed index names.
+func (r *repository) openVerified(path string, e *index.Entry) (*pkgfile.Package, error) {
+	p, err := pkgfile.OpenFile(path)
+	if err != nil {
+		return nil, r.publisherError(e, tuf.Tampered, err)
+	}
+	if err := r.verify(p, e); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (r *repository) verify(p *pkgfile.Package, e *index.Entry) error {
+	r.mu.Lock()
+	keyring := r.keyring
+	r.mu.Unlock()
+	if keyring == nil {
+		return fault.Errorf(fault.Failed, "repository %s is not loaded", r.config.Name)
+	}
+	actual := index.FromPackage(p, p.Size(), e.SHA256)
+	if field, says, is := index.Difference(e, &actual); field != "" {
+		return r.publisherError(e, tuf.Lying, fmt.Errorf("%s is %.200q in the index and %.200q in the package", field, says, is))
+	}
+	if _, err := p.VerifySignature(keyring, signing.Policy{Now: r.clock()}); err != nil {
+		return r.publisherError(e, tuf.Unsigned, err)
+	}
+	return nil
+}
+
+func (r *repository) publisherError(e *index.Entry, kind tuf.Kind, err error) error {
+	hint := kind.Hint()
+	if kind == tuf.Unsigned {
+		hint = "no packager that the repository allows has signed this package: do not install it, and tell the publisher"
+	}
+	return fault.Mark(fmt.Errorf("repository %s: package %s: %w", r.config.Name, e.ID(),
+		&tuf.Refusal{Kind: kind, Err: errors.New(tuf.Printable(err.Error()))}), fault.Security, hint)
+}
+
+func sumOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,122 @@
+package client
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"ashlar/pkgtool/durable"
+	"ashlar/pkgtool/fault"
+	"ashlar/repo/tuf"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+	"golang.org/x/sys/unix"
+)
+
+// stored is what a system remembers of a repository: the metadata last
+// verified. It is one file, so that it changes as a whole. Every use verifies it
+// again; what it adds is memory, against going back.
+type stored struct {
+	Format    int    `json:"format"`
+	Pin       string `json:"pin"` // sha256 of the pinned root that Root descends from
+	Root      []byte `json:"root"`
+	Timestamp []byte `json:"timestamp,omitempty"`
+	Snapshot  []byte `json:"snapshot,omitempty"`
+	Targets   []byte `json:"targets,omitempty"`
+}
+
+const maxStored = 16 << 20
+
+// readStored returns the pinned root and, if it descends from it, what is
+// stored. After a change of the pinned root the walk begins at that one; the
+// rest is kept and counts as far as the new root vouches for it.
+func (r *repository) readStored() (stored, error) {
+	pinned, err := readSmall(r.trustPath(), tuf.MaxSize[metadata.ROOT])
+	if errors.Is(err, fs.ErrNotExist) {
+		return stored{}, fault.Mark(fmt.Errorf("repository %s is not trusted: there is no root at %s", r.config.Name, r.trustPath()),
+			fault.Security, "get its root.json from whoever publishes it (pkgtool repo trust) and put it there")
+	}
+	if err != nil {
+		return stored{}, err
+	}
+	sum := sha256.Sum256(pinned)
+	fresh := stored{Format: 1, Pin: hex.EncodeToString(sum[:]), Root: pinned}
+	data, err := readSmall(r.statePath(), maxStored)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fresh, nil
+	}
+	if err != nil {
+		return stored{}, err
+	}
+	var s stored
+	if err := json.Unmarshal(data, &s); err != nil || s.Format != 1 {
+		return stored{}, fault.Mark(fmt.Errorf("%s is damaged", r.statePath()), fault.Security,
+			"if you know why, remove the file and refresh: the next refresh cannot tell whether a mirror goes back in time")
+	}
+	if s.Pin != fresh.Pin {
+		s.Pin, s.Root = fresh.Pin, fresh.Root
+	}
+	return s, nil
+}
+
+func (r *repository) writeStored(s stored) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(r.statePath(), append(data, '\n'), 0o644)
+}
+
+func readSmall(path string, max int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > max {
+		return nil, fmt.Errorf("%s is not a file of at most %d bytes", path, max)
+	}
+	return os.ReadFile(path)
+}
+
+func (r *repository) trustPath() string {
+	return filepath.Join(r.client.dirs.Trust, r.config.Name, "root.json")
+}
+
+func (r *repository) statePath() string {
+	return filepath.Join(r.client.dirs.State, r.config.Name, "trusted.json")
+}
+
+// lockState keeps two refreshes of a repository from overtaking each other.
+func (r *repository) lockState(ctx context.Context) (unlock func(), err error) {
+	dir := filepath.Dir(r.statePath())
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			f.Close()
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, fmt.Errorf("another pkgtool is refreshing repository %s: %w", r.config.Name, context.Cause(ctx))
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,245 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"ashlar/pkgtool/pkgfile"
+	"ashlar/repo/index"
+	"ashlar/repo/tuf"
+	"ashlar/signing"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+)
+
+// Problem is one way in which a repository is not what it claims to be.
+type Problem struct {
+	Path    string   `json:"path"` // file in the repository
+	Kind    tuf.Kind `json:"kind"`
+	Message string   `json:"message"`
+}
+
+func (p Problem) String() string { return fmt.Sprintf("%s: %s: %s", p.Path, p.Kind, p.Message) }
+
+// Missing is the kind of a file that is referred to and not there.
+const Missing tuf.Kind = "missing"
+
+// Report is the result of Check.
+type Report struct {
+	Packages int       `json:"packages"` // packages verified
+	Bytes    int64     `json:"bytes"`    // bytes of packages read
+	Problems []Problem `json:"problems"`
+}
+
+// Check recomputes everything that the repository in dir claims, as a client
+// with an empty cache would at now, and lists every mismatch. It reads all packages
+// completely. The error is for what kept it from checking.
+func Check(ctx context.Context, dir string, now time.Time) (*Report, error) {
+	c := &checking{dir: dir, now: now, report: &Report{Problems: []Problem{}}}
+	if _, err := newestRoot(dir); err != nil {
+		return nil, err
+	}
+	c.rootChain()
+	s, err := readState(dir)
+	if err != nil {
+		c.problem(metadataDir, err)
+		return c.report, nil
+	}
+	if s.timestamp == nil {
+		c.problem(TimestampPath, &tuf.Refusal{Kind: Missing, Err: errors.New("nothing has been published yet; run pkgtool repo publish")})
+		return c.report, nil
+	}
+	c.expiries(s)
+	kr := c.checkKeyring(s)
+	for _, name := range sortedTargets(s) {
+		if name == KeyringTarget {
+			continue
+		}
+		if err := c.index(ctx, s, name, kr); err != nil {
+			return nil, err
+		}
+	}
+	c.strangers()
+	return c.report, nil
+}
+
+type checking struct {
+	dir    string
+	now    time.Time
+	report *Report
+}
+
+func (c *checking) problem(path string, err error) {
+	kind := tuf.KindOf(err)
+	var r *tuf.Refusal
+	if errors.As(err, &r) {
+		err = r.Err
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		kind = Missing
+	case kind == "":
+		kind = tuf.Tampered
+	}
+	c.report.Problems = append(c.report.Problems, Problem{path, kind, tuf.Printable(err.Error())})
+}
+
+// rootChain proves that a client that trusts version 1 gets to the newest.
+func (c *checking) rootChain() {
+	newest, err := newestRoot(c.dir)
+	if err != nil {
+		c.problem(metadataDir, err)
+		return
+	}
+	var last *metadata.Metadata[metadata.RootType]
+	for v := int64(1); v <= newest; v++ {
+		path := MetadataPath(metadata.ROOT, v)
+		root, err := readRole(c.dir, path, metadata.ROOT, metadata.Root())
+		if err != nil {
+			c.problem(path, err)
+			return
+		}
+		signer := root
+		if last != nil {
+			signer = last
+		}
+		if err := errors.Join(signer.VerifyDelegate(metadata.ROOT, root), root.VerifyDelegate(metadata.ROOT, root)); err != nil {
+			c.problem(path, tuf.Translate(err))
+			return
+		}
+		if root.Signed.Version != v {
+			c.problem(path, tuf.Refuse(tuf.Tampered, "holds version %d", root.Signed.Version))
+			return
+		}
+		last = root
+	}
+}
+
+func (c *checking) expiries(s *state) {
+	for _, role := range []struct {
+		path    string
+		expires time.Time
+	}{
+		{MetadataPath(metadata.ROOT, s.root.Signed.Version), s.root.Signed.Expires},
+		{TimestampPath, s.timestamp.Signed.Expires},
+		{MetadataPath(metadata.SNAPSHOT, s.snapshot.Signed.Version), s.snapshot.Signed.Expires},
+		{MetadataPath(metadata.TARGETS, s.targets.Signed.Version), s.targets.Signed.Expires},
+	} {
+		if c.now.After(role.expires) {
+			c.problem(role.path, tuf.Refuse(tuf.Stale, "expired on %s; run pkgtool repo publish", role.expires.Format(time.RFC3339)))
+		}
+	}
+}
+
+func sortedTargets(s *state) []string {
+	var names []string
+	for name := range s.targets.Signed.Targets {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (c *checking) checkKeyring(s *state) *signing.Keyring {
+	data, err := s.readTarget(c.dir, KeyringTarget)
+	if err != nil {
+		c.problem(KeyringTarget, err)
+		return nil
+	}
+	kr, err := signing.ReadKeyring(data)
+	if err != nil {
+		c.problem(KeyringTarget, err)
+	}
+	return kr
+}
+
+func (c *checking) index(ctx context.Context, s *state, name string, kr *signing.Keyring) error {
+	channel, arch, ok := parseIndexTarget(name)
+	if !ok {
+		c.problem(name, tuf.Refuse(tuf.Tampered, "is not a target of this format"))
+		return nil
+	}
+	data, err := s.readTarget(c.dir, name)
+	if err != nil {
+		c.problem(name, err)
+		return nil
+	}
+	header, entries, err := index.Decode(bytes.NewReader(data), index.Limits{})
+	if err != nil {
+		c.problem(name, err)
+		return nil
+	}
+	if header.Channel != channel || header.Arch != arch {
+		c.problem(name, tuf.Refuse(tuf.Lying, "its header says channel %.40q, arch %.40q", header.Channel, header.Arch))
+	}
+	for i := range entries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := c.checkPackage(ctx, &entries[i], kr); err != nil {
+			c.problem(entries[i].Path, err)
+		}
+	}
+	return ctx.Err()
+}
+
+func (c *checking) checkPackage(ctx context.Context, e *index.Entry, kr *signing.Keyring) error {
+	if err := e.CheckDependencies(); err != nil {
+		return err
+	}
+	f, err := os.Open(filepath.Join(c.dir, filepath.FromSlash(e.Path)))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	size, sum, err := index.Sum(f)
+	if err != nil {
+		return err
+	}
+	c.report.Packages++
+	c.report.Bytes += size
+	if size != e.Size || sum != e.SHA256 {
+		return tuf.Refuse(tuf.Tampered, "has %d bytes, sha256 %s; the index says %d bytes, sha256 %s", size, sum, e.Size, e.SHA256)
+	}
+	p, err := pkgfile.Open(f, size)
+	if err != nil {
+		return err
+	}
+	actual := index.FromPackage(p, size, sum)
+	if field, says, is := index.Difference(e, &actual); field != "" {
+		return tuf.Refuse(tuf.Lying, "%s is %.200q in the index and %.200q in the package", field, says, is)
+	}
+	if kr != nil {
+		if _, err := p.VerifySignature(kr, signing.Policy{Now: c.now}); err != nil {
+			return &tuf.Refusal{Kind: tuf.Unsigned, Err: err}
+		}
+	}
+	return p.Verify(ctx)
+}
+
+// strangers lists what does not belong into the folders that are served.
+func (c *checking) strangers() {
+	for _, folder := range served {
+		filepath.WalkDir(filepath.Join(c.dir, folder), func(path string, d fs.DirEntry, err error) error {
+			rel, _ := filepath.Rel(c.dir, path)
+			switch {
+			case err != nil:
+				c.problem(rel, err)
+			case d.IsDir():
+			case !d.Type().IsRegular():
+				c.problem(rel, tuf.Refuse(tuf.Tampered, "is not a regular file"))
+			case strings.HasPrefix(d.Name(), "."):
+				// What a killed publisher left is not served and does no harm.
+			}
+			return nil
+		})
+	}
+}

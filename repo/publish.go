@@ -1,0 +1,375 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"ashlar/pkgtool/durable"
+	"ashlar/pkgtool/fault"
+	"ashlar/repo/index"
+	"ashlar/repo/tuf"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+)
+
+// PublishedField is the field of timestamp metadata that says when it was
+// signed (RFC 3339). Clients take it as a floor under their clock.
+const PublishedField = "x-ashlar-published"
+
+// Publication is what Publish did.
+type Publication struct {
+	Changed   bool      `json:"changed"` // false: everything was current already
+	Version   int64     `json:"version"` // of the timestamp metadata now in force
+	Packages  int       `json:"packages"`
+	Published time.Time `json:"published"`
+	Expires   time.Time `json:"expires"` // clients refuse the repository after this
+	// Warnings is what the publisher should look after.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Publish makes everything added so far visible, all at once. If nothing
+// changed and no signature is past half of its life it writes nothing.
+func (r *Repository) Publish(ctx context.Context) (*Publication, error) {
+	unlock, err := r.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	old, err := readState(r.dir)
+	if err != nil {
+		return nil, err
+	}
+	targets, packages, err := r.writeTargets(ctx, old)
+	if err != nil {
+		return nil, err
+	}
+	p := &publishing{Repository: r, now: r.now(), state: old}
+	for _, step := range []func() error{
+		p.renewRoot,
+		func() error { return p.signTargets(targets) },
+		p.signSnapshot,
+		ctx.Err,
+		p.switchTimestamp,
+	} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	r.forgetPending()
+	t := p.state.timestamp.Signed
+	return &Publication{Changed: p.changed, Version: t.Version, Packages: packages,
+		Published: publishedAt(&t), Expires: p.expires(), Warnings: p.warnings}, nil
+}
+
+// publishing is one run of Publish. Each role is signed anew when its content
+// changed or half of its life is over; a role signed anew changes the next.
+type publishing struct {
+	*Repository
+	now      time.Time
+	state    *state
+	changed  bool // something was signed anew
+	below    bool // and the next role must say so
+	warnings []string
+}
+
+// old reports whether metadata with this expiry is past half of its life.
+func (p *publishing) old(expires time.Time, days int) bool {
+	return !p.now.Before(expires.Add(-lifetime(days) / 2))
+}
+
+func lifetime(days int) time.Duration { return time.Duration(days) * 24 * time.Hour }
+
+// firstVersion starts the counters of a repository at the time of its first
+// publication. One that is made anew under the same keys, as developers do,
+// then goes on instead of looking rolled back to its clients.
+func (p *publishing) firstVersion() int64 { return max(1, p.now.Unix()) }
+
+// renewRoot signs the same keys again before root metadata expires. Its key is
+// often offline; then there is a warning instead.
+func (p *publishing) renewRoot() error {
+	days := p.config.Lifetimes.Root
+	if !p.old(p.state.root.Signed.Expires, days) {
+		return nil
+	}
+	key, err := p.key(metadata.ROOT)
+	if errors.Is(err, fs.ErrNotExist) {
+		p.warnings = append(p.warnings, fmt.Sprintf("root metadata expires on %s and the root key is not at hand: bring it back and publish",
+			p.state.root.Signed.Expires.Format(time.DateOnly)))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	next := *p.state.root
+	next.Signed.Version++
+	next.Signed.Expires = p.now.Add(lifetime(days))
+	data, err := sign(&next, key)
+	if err != nil {
+		return err
+	}
+	p.state.root, p.changed = &next, true
+	return durable.WriteFile(p.path(MetadataPath(metadata.ROOT, next.Signed.Version)), data, 0o644)
+}
+
+func (p *publishing) signTargets(targets map[string]*metadata.TargetFiles) error {
+	days := p.config.Lifetimes.Targets
+	m := metadata.Targets(p.now.Add(lifetime(days)))
+	m.Signed.Version = p.firstVersion()
+	if old := p.state.targets; old != nil {
+		if sameTargets(old.Signed.Targets, targets) && !p.old(old.Signed.Expires, days) {
+			return nil
+		}
+		m.Signed.Version = old.Signed.Version + 1
+	}
+	m.Signed.Targets = targets
+	p.state.targets, p.changed, p.below = m, true, true
+	return writeSigned(p, metadata.TARGETS, m, &m.Signed.Version)
+}
+
+func (p *publishing) signSnapshot() error {
+	days := p.config.Lifetimes.Snapshot
+	m := metadata.Snapshot(p.now.Add(lifetime(days)))
+	m.Signed.Version = p.firstVersion()
+	if old := p.state.snapshot; old != nil {
+		if !p.below && !p.old(old.Signed.Expires, days) {
+			return nil
+		}
+		m.Signed.Version = old.Signed.Version + 1
+	}
+	meta, err := p.metaFile(metadata.TARGETS, p.state.targets.Signed.Version)
+	if err != nil {
+		return err
+	}
+	m.Signed.Meta = map[string]*metadata.MetaFiles{"targets.json": meta}
+	p.state.snapshot, p.changed, p.below = m, true, true
+	return writeSigned(p, metadata.SNAPSHOT, m, &m.Signed.Version)
+}
+
+// switchTimestamp is the one step that clients see.
+func (p *publishing) switchTimestamp() error {
+	days := p.config.Lifetimes.Timestamp
+	m := metadata.Timestamp(p.now.Add(lifetime(days)))
+	m.Signed.Version = p.firstVersion()
+	if old := p.state.timestamp; old != nil {
+		if !p.below && !p.old(old.Signed.Expires, days) {
+			return nil
+		}
+		m.Signed.Version = old.Signed.Version + 1
+	}
+	meta, err := p.metaFile(metadata.SNAPSHOT, p.state.snapshot.Signed.Version)
+	if err != nil {
+		return err
+	}
+	m.Signed.Meta = map[string]*metadata.MetaFiles{"snapshot.json": meta}
+	m.Signed.UnrecognizedFields = map[string]any{PublishedField: p.now.Format(time.RFC3339)}
+	key, err := p.key(metadata.TIMESTAMP)
+	if err != nil {
+		return err
+	}
+	data, err := sign(m, key)
+	if err != nil {
+		return err
+	}
+	p.state.timestamp, p.changed = m, true
+	return durable.WriteFile(p.path(TimestampPath), data, 0o644)
+}
+
+// writeSigned signs m and writes it under its version. A publisher that was
+// killed can have left other content there; metadata never changes under a
+// name, so such a version is passed over.
+func writeSigned[T metadata.Roles](p *publishing, role string, m *metadata.Metadata[T], version *int64) error {
+	key, err := p.key(role)
+	if err != nil {
+		return err
+	}
+	for ; ; *version++ {
+		data, err := sign(m, key)
+		if err != nil {
+			return err
+		}
+		path := p.path(MetadataPath(role, *version))
+		existing, err := os.ReadFile(path)
+		switch {
+		case err == nil && bytes.Equal(existing, data):
+			return nil
+		case err == nil:
+			continue
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
+		}
+		if int64(len(data)) > tuf.MaxSize[role] {
+			return fmt.Errorf("%s metadata of %d bytes is over the limit of %d", role, len(data), tuf.MaxSize[role])
+		}
+		return durable.WriteFile(path, data, 0o644)
+	}
+}
+
+func (p *publishing) metaFile(role string, version int64) (*metadata.MetaFiles, error) {
+	data, err := os.ReadFile(p.path(MetadataPath(role, version)))
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(data)
+	m := metadata.MetaFile(version)
+	m.Length = int64(len(data))
+	m.Hashes = metadata.Hashes{"sha256": sum[:]}
+	return m, nil
+}
+
+// key reads the private key of a role and proves that clients trust it.
+func (p *publishing) key(role string) (ed25519.PrivateKey, error) {
+	path := keyFile(p.keys, p.config.Name, role)
+	key, err := readKey(path)
+	if err != nil {
+		return nil, fault.Mark(fmt.Errorf("%s key of repository %s: %w", role, p.config.Name, err), fault.Failed,
+			"the key is needed to publish this; bring it back to "+path)
+	}
+	_, id, err := tufKey(key)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(p.state.root.Signed.Roles[role].KeyIDs, id) {
+		return nil, fault.Mark(fmt.Errorf("%s is not the %s key of this repository", path, role), fault.Security,
+			"the repository was made with other keys; point --keys (or ASHLAR_KEYS) at them")
+	}
+	return key, nil
+}
+
+func (p *publishing) expires() time.Time {
+	first := p.state.root.Signed.Expires
+	for _, t := range []time.Time{p.state.targets.Signed.Expires, p.state.snapshot.Signed.Expires, p.state.timestamp.Signed.Expires} {
+		if t.Before(first) {
+			first = t
+		}
+	}
+	return first
+}
+
+func publishedAt(t *metadata.TimestampType) time.Time {
+	text, _ := t.UnrecognizedFields[PublishedField].(string)
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return at
+}
+
+// firstRoot writes 1.root.json, unless an Init that was killed has done so.
+func (r *Repository) firstRoot(keys roleKeys) error {
+	root := metadata.Root(r.now().Add(lifetime(r.config.Lifetimes.Root)))
+	root.Signed.UnrecognizedFields = map[string]any{"x-ashlar-repository": r.config.Name}
+	for _, role := range roles {
+		key, _, err := tufKey(keys[role])
+		if err != nil {
+			return err
+		}
+		if err := root.Signed.AddKey(key, role); err != nil {
+			return err
+		}
+	}
+	path := r.path(MetadataPath(metadata.ROOT, 1))
+	if _, err := os.Stat(path); err == nil {
+		existing, err := readState(r.dir)
+		if err != nil {
+			return err
+		}
+		if !maps.EqualFunc(existing.root.Signed.Keys, root.Signed.Keys, func(a, b *metadata.Key) bool { return a.Value.PublicKey == b.Value.PublicKey }) {
+			return fault.Mark(fmt.Errorf("%s already holds root metadata of other keys", r.dir), fault.Security, "use an empty folder")
+		}
+		return nil
+	}
+	data, err := sign(root, keys[metadata.ROOT])
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(path, data, 0o644)
+}
+
+// custom is what targets metadata says about an index besides length and hash.
+type custom struct {
+	Packages int   `json:"packages"`
+	Plain    int64 `json:"plain_length"` // length after decompression
+}
+
+// writeTargets writes the objects of the state to come, all named by hash, and
+// returns what targets metadata will say about them.
+func (r *Repository) writeTargets(ctx context.Context, old *state) (map[string]*metadata.TargetFiles, int, error) {
+	targets := map[string]*metadata.TargetFiles{}
+	packages := 0
+	if old.targets != nil {
+		maps.Copy(targets, old.targets.Signed.Targets)
+	}
+	kr, err := r.keyring()
+	if err != nil {
+		return nil, 0, err
+	}
+	if targets[KeyringTarget], err = r.writeTarget(KeyringTarget, kr.Armored(), nil); err != nil {
+		return nil, 0, err
+	}
+	pending, err := r.pendingIndexes()
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, name := range pending {
+		if err := ctx.Err(); err != nil {
+			return nil, 0, err
+		}
+		entries, _, err := r.readPending(name)
+		if err != nil {
+			return nil, 0, err
+		}
+		channel, arch, _ := parseIndexTarget(name)
+		data, plain, err := index.Encode(channel, arch, entries)
+		if err != nil {
+			return nil, 0, err
+		}
+		if targets[name], err = r.writeTarget(name, data, &custom{len(entries), plain}); err != nil {
+			return nil, 0, err
+		}
+	}
+	for _, t := range targets {
+		var c custom
+		if t.Custom != nil && json.Unmarshal(*t.Custom, &c) == nil {
+			packages += c.Packages
+		}
+	}
+	return targets, packages, nil
+}
+
+func (r *Repository) writeTarget(name string, data []byte, c *custom) (*metadata.TargetFiles, error) {
+	t, err := metadata.TargetFile().FromBytes(name, data, "sha256")
+	if err != nil {
+		return nil, err
+	}
+	if c != nil {
+		raw, err := json.Marshal(c)
+		if err != nil {
+			return nil, err
+		}
+		t.Custom = (*json.RawMessage)(&raw)
+	}
+	path, _, err := targetFile(name, t)
+	if err != nil {
+		return nil, err
+	}
+	full := r.path(filepath.FromSlash(path))
+	if existing, err := os.ReadFile(full); err == nil && bytes.Equal(existing, data) {
+		return t, nil
+	}
+	return t, durable.WriteFile(full, data, 0o644)
+}
+
+func sameTargets(a, b map[string]*metadata.TargetFiles) bool {
+	return maps.EqualFunc(a, b, func(x, y *metadata.TargetFiles) bool { return x.Equal(*y) })
+}

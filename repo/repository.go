@@ -1,0 +1,248 @@
+package repo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"ashlar/pkgtool/durable"
+	"ashlar/pkgtool/fault"
+	"ashlar/signing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options says who publishes.
+type Options struct {
+	Keys string           // folder of private keys; the role keys are in repositories/NAME below it
+	Now  func() time.Time // the clock; nil means time.Now
+}
+
+// Settings are what a repository is created with.
+type Settings struct {
+	// Name tells repositories, and their role keys, apart. It begins with a
+	// letter or digit and holds those and . _ -
+	Name string `json:"name"`
+	// Development lets Add replace a package by another build of the same
+	// version and release. Elsewhere that is refused: what a version means must
+	// not change once it is published.
+	Development bool `json:"development"`
+	// Lifetimes is for how long signatures hold, in days. Zero means the default.
+	Lifetimes Lifetimes `json:"lifetimes_days"`
+	// Packagers are the keys whose signatures packages must bear.
+	Packagers []*signing.PublicKey `json:"-"`
+}
+
+// Lifetimes holds a number of days for each role.
+type Lifetimes struct {
+	Root      int `json:"root"`
+	Targets   int `json:"targets"`
+	Snapshot  int `json:"snapshot"`
+	Timestamp int `json:"timestamp"`
+}
+
+// DefaultLifetimes bounds how long a mirror can hide new packages (timestamp),
+// and how long a publisher can be away before clients refuse (the same).
+var DefaultLifetimes = Lifetimes{Root: 730, Targets: 365, Snapshot: 90, Timestamp: 14}
+
+// config is .ashlar/repository.json.
+type config struct {
+	Format int `json:"format"`
+	Settings
+}
+
+// Repository is a repository folder opened for publishing. Its methods lock
+// the folder against other publishers while they run.
+type Repository struct {
+	dir    string
+	config config
+	keys   string
+	now    func() time.Time
+}
+
+var repositoryName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+
+// Init makes dir a repository, and role keys where there are none under this
+// name. Doing it again with the same settings changes nothing. Nothing is
+// visible to clients before the first Publish.
+func Init(ctx context.Context, dir string, s Settings, o Options) (*Repository, error) {
+	if !repositoryName.MatchString(s.Name) {
+		return nil, fault.Mark(fmt.Errorf("invalid repository name %q", s.Name), fault.Usage,
+			"use lower-case letters, digits and . _ -")
+	}
+	s.Lifetimes = s.Lifetimes.orDefault()
+	if existing, err := Open(dir, o); err == nil {
+		return existing, existing.accept(ctx, s)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if len(s.Packagers) == 0 {
+		return nil, fault.Errorf(fault.Usage, "a repository needs at least one packager key")
+	}
+	keys, err := ensureKeys(o.Keys, s.Name)
+	if err != nil {
+		return nil, err
+	}
+	for _, sub := range append([]string{privateDir}, served...) {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	r := &Repository{dir: dir, config: config{1, s}, keys: o.Keys, now: clock(o.Now)}
+	unlock, err := r.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if err := r.writeKeyring(s.Packagers); err != nil {
+		return nil, err
+	}
+	if err := r.firstRoot(keys); err != nil {
+		return nil, err
+	}
+	data, err := json.MarshalIndent(r.config, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	// The configuration comes last: a folder that has one is complete.
+	return r, durable.WriteFile(r.path(privateDir, "repository.json"), append(data, '\n'), 0o644)
+}
+
+// accept is Init on a repository that exists: the same settings are fine, and
+// further packager keys are taken.
+func (r *Repository) accept(ctx context.Context, s Settings) error {
+	if r.config.Name != s.Name || r.config.Development != s.Development || r.config.Lifetimes != s.Lifetimes {
+		return fault.Mark(fmt.Errorf("%s is a repository with other settings (name %s)", r.dir, r.config.Name), fault.Usage,
+			"choose another folder, or leave the settings out")
+	}
+	return r.Allow(ctx, s.Packagers...)
+}
+
+// Open opens a repository for publishing. Its error is fs.ErrNotExist when dir
+// is no repository.
+func Open(dir string, o Options) (*Repository, error) {
+	path := filepath.Join(dir, privateDir, "repository.json")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fault.Mark(fmt.Errorf("%s is not a repository: %w", dir, err), fault.Usage,
+				"make one with: pkgtool repo init "+dir)
+		}
+		return nil, err
+	}
+	r := &Repository{dir: dir, keys: o.Keys, now: clock(o.Now)}
+	if err := json.Unmarshal(data, &r.config); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if r.config.Format != 1 || !repositoryName.MatchString(r.config.Name) {
+		return nil, fmt.Errorf("%s: unknown format %d or invalid name", path, r.config.Format)
+	}
+	r.config.Lifetimes = r.config.Lifetimes.orDefault()
+	return r, nil
+}
+
+// Name is the repository's name.
+func (r *Repository) Name() string { return r.config.Name }
+
+// Allow adds packager keys, effective for clients with the next Publish.
+func (r *Repository) Allow(ctx context.Context, keys ...*signing.PublicKey) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	unlock, err := r.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	kr, err := r.keyring()
+	if err != nil {
+		return err
+	}
+	all := kr.Keys()
+	for _, k := range keys {
+		if kr.Key(k.Fingerprint()) == nil {
+			all = append(all, k)
+		}
+	}
+	if len(all) == len(kr.Keys()) {
+		return nil
+	}
+	return r.writeKeyring(all)
+}
+
+// keyring returns the packager keys that the next state will allow.
+func (r *Repository) keyring() (*signing.Keyring, error) {
+	data, err := os.ReadFile(r.path(privateDir, "packagers.pgp"))
+	if err != nil {
+		return nil, err
+	}
+	return signing.ReadKeyring(data)
+}
+
+func (r *Repository) writeKeyring(keys []*signing.PublicKey) error {
+	kr, err := signing.NewKeyring(keys...)
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(r.path(privateDir, "packagers.pgp"), kr.Armored(), 0o644)
+}
+
+func (r *Repository) path(parts ...string) string {
+	return filepath.Join(append([]string{r.dir}, parts...)...)
+}
+
+// lockWait is how long a publisher waits for another one.
+const lockWait = 30 * time.Second
+
+func (r *Repository) lock(ctx context.Context) (unlock func(), err error) {
+	f, err := os.OpenFile(r.path(privateDir, "lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, fault.Mark(fmt.Errorf("another publisher is at work in %s: %w", r.dir, ctx.Err()), fault.Failed,
+				"wait until it has finished")
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (l Lifetimes) orDefault() Lifetimes {
+	pick := func(days *int, def int) {
+		if *days <= 0 {
+			*days = def
+		}
+	}
+	pick(&l.Root, DefaultLifetimes.Root)
+	pick(&l.Targets, DefaultLifetimes.Targets)
+	pick(&l.Snapshot, DefaultLifetimes.Snapshot)
+	pick(&l.Timestamp, DefaultLifetimes.Timestamp)
+	return l
+}
+
+func clock(now func() time.Time) func() time.Time {
+	if now == nil {
+		now = time.Now
+	}
+	// TUF metadata counts in whole seconds of UTC.
+	return func() time.Time { return now().UTC().Truncate(time.Second) }
+}
