@@ -54,8 +54,12 @@ func (a *App) Say(format string, args ...any) {
 var groups = []func(*App) []*cobra.Command{
 	keyCommands,
 	pkgCommands,
+	repoCommands,
 	kernelCommands,
+	bootCommands,
 	recipeCommands,
+	seedCommands,
+	sourceCommands,
 }
 
 // New returns the whole command tree.

@@ -1,0 +1,129 @@
+package boot
+
+import (
+	"fmt"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// layout is where one machine's files stand.
+type layout struct {
+	dir         string // sockets, firmware variables, console
+	accelerator string // kvm or tcg
+	code, vars  string // OVMF; "" with BIOS
+}
+
+func (l layout) qmp() string     { return filepath.Join(l.dir, "qmp") }
+func (l layout) serial() string  { return filepath.Join(l.dir, "serial") }
+func (l layout) console() string { return filepath.Join(l.dir, "console.raw") }
+
+// arguments is the QEMU command line of a machine, without the program.
+func arguments(o Options, l layout) []string {
+	var args []string
+	add := func(words ...string) { args = append(args, words...) }
+
+	add("-nodefaults", "-no-user-config", "-machine", "q35", "-accel", l.accelerator)
+	add("-cpu", o.CPU, "-m", strconv.Itoa(o.Memory), "-smp", strconv.Itoa(o.SMP))
+	add("-vga", "std", "-display", "none")
+	// QEMU connects to sockets that we listen on: nothing is polled or lost.
+	add("-chardev", "socket,id=qmp,path="+quote(l.qmp()), "-mon", "chardev=qmp,mode=control", "-S")
+	add("-chardev", "socket,id=serial,path="+quote(l.serial())+",logfile="+quote(l.console()), "-serial", "chardev:serial")
+	add("-device", "pvpanic", "-device", "virtio-rng-pci")
+	if !o.Reboot {
+		add("-no-reboot")
+	}
+	if o.Firmware == UEFI {
+		add("-drive", "if=pflash,unit=0,format=raw,readonly=on,file="+quote(l.code))
+		add("-drive", "if=pflash,unit=1,format=raw,file="+quote(l.vars))
+	}
+	if o.Kernel != "" {
+		add("-kernel", o.Kernel, "-append", o.Cmdline)
+		if o.Initrd != "" {
+			add("-initrd", o.Initrd)
+		}
+	}
+	add(drives(o)...)
+	if o.Net {
+		netdev := "user,id=net0"
+		for _, f := range o.Forward {
+			netdev += fmt.Sprintf(",hostfwd=tcp:127.0.0.1:%d-:%d", f.Host, f.Guest)
+		}
+		// Without its ROM the card does not try to boot from the network.
+		add("-netdev", netdev, "-device", "virtio-net-pci,netdev=net0,romfile=")
+	} else {
+		add("-nic", "none")
+	}
+	names := make([]string, 0, len(o.FirmwareFiles))
+	for name := range o.FirmwareFiles {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		add("-fw_cfg", "name="+quote(name)+",file="+quote(o.FirmwareFiles[name]))
+	}
+	return append(args, o.Extra...)
+}
+
+func drives(o Options) []string {
+	all := make([]Drive, 0, len(o.Drives)+1)
+	if o.Image != "" {
+		image := Drive{Path: o.Image, Boot: true, Throwaway: true}
+		switch o.Media {
+		case CDROM:
+			image.Interface = "cdrom"
+		case USB:
+			image.Interface = "usb"
+		}
+		all = append(all, image)
+	}
+	all = append(all, o.Drives...)
+	var args []string
+	xhci, scsi, bootIndex := false, false, 0
+	for i, d := range all {
+		id := fmt.Sprintf("drive%d", i)
+		format := d.Format
+		if format == "" {
+			format = "raw"
+		}
+		spec := "if=none,id=" + id + ",format=" + format + ",file=" + quote(d.Path)
+		if d.Interface == "cdrom" {
+			spec += ",media=cdrom,readonly=on"
+		} else if d.Throwaway {
+			spec += ",snapshot=on"
+		}
+		var device string
+		switch d.Interface {
+		case "cdrom":
+			device = "ide-cd,drive=" + id
+		case "usb":
+			if !xhci {
+				xhci = true
+				args = append(args, "-device", "qemu-xhci,id=xhci")
+			}
+			device = "usb-storage,bus=xhci.0,removable=on,drive=" + id
+		case "sata":
+			device = "ide-hd,drive=" + id
+		case "nvme":
+			device = "nvme,serial=" + id + ",drive=" + id
+		case "scsi":
+			if !scsi {
+				scsi = true
+				args = append(args, "-device", "virtio-scsi-pci,id=scsi")
+			}
+			device = "scsi-hd,bus=scsi.0,drive=" + id
+		default:
+			device = "virtio-blk-pci,drive=" + id
+		}
+		if d.Boot {
+			device += fmt.Sprintf(",bootindex=%d", bootIndex)
+			bootIndex++
+		}
+		args = append(args, "-drive", spec, "-device", device)
+	}
+	return args
+}
+
+// quote protects a file name in QEMU's comma separated options.
+func quote(path string) string { return strings.ReplaceAll(path, ",", ",,") }

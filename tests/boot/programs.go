@@ -1,0 +1,63 @@
+package boot
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"ashlar/pkgtool/fault"
+)
+
+// program finds QEMU.
+func program(name string) (string, error) {
+	if name == "" {
+		name = "qemu-system-x86_64"
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fault.Mark(fmt.Errorf("QEMU is not there: %w", err), fault.Failed,
+			"install it: apt install qemu-system-x86 (Debian, Ubuntu), dnf install qemu-kvm (Fedora, RHEL)")
+	}
+	return path, nil
+}
+
+// ovmfPlaces are where distributions keep the UEFI firmware for QEMU: the code
+// and the fresh variables that go with it.
+var ovmfPlaces = [][2]string{
+	{"/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"}, // Debian, Ubuntu
+	{"/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"},
+	{"/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"},       // Fedora, RHEL
+	{"/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"},   // Arch
+	{"/usr/share/qemu/ovmf-x86_64-code.bin", "/usr/share/qemu/ovmf-x86_64-vars.bin"}, // SUSE
+}
+
+// ovmf finds the UEFI firmware.
+func ovmf() (code, vars string, err error) {
+	for _, p := range ovmfPlaces {
+		if readable(p[0]) && readable(p[1]) {
+			return p[0], p[1], nil
+		}
+	}
+	return "", "", fault.Mark(errors.New("the UEFI firmware OVMF is not there"), fault.Failed,
+		"install it: apt install ovmf (Debian, Ubuntu), dnf install edk2-ovmf (Fedora, RHEL); or boot with --firmware bios")
+}
+
+func readable(path string) bool {
+	f, err := os.Open(path)
+	if err == nil {
+		f.Close()
+	}
+	return err == nil
+}
+
+// copyVariables gives the machine its own firmware variables.
+func copyVariables(from, dir string) (string, error) {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return "", err
+	}
+	to := filepath.Join(dir, "ovmf-variables")
+	return to, os.WriteFile(to, data, 0o600)
+}
