@@ -62,7 +62,10 @@ func genCase(t *rapid.T) testCase {
 	for rapid.IntRange(0, 1).Draw(t, "more") == 0 && len(c.request.Install) < 2 {
 		c.request.Install = append(c.request.Install, dependency("install"))
 	}
-	for name := range installed {
+	for _, name := range names {
+		if !installed[name] {
+			continue
+		}
 		switch rapid.IntRange(0, 7).Draw(t, "what with "+name) {
 		case 0:
 			c.request.Remove = append(c.request.Remove, name)
@@ -103,8 +106,11 @@ func solutionOf(universe, chosen []*Package) *Solution {
 	return s
 }
 
-// cost counts removals and downgrades, independently of the search.
+// cost counts removals and downgrades, independently of the search. A package
+// that nothing leads to does not come in only because it replaces another.
 func cost(c testCase, chosen []*Package) [2]int {
+	pl := newPool(c.universe, "")
+	pl.restrict(c.request)
 	now := map[string]*Package{}
 	for _, p := range chosen {
 		now[p.Name] = p
@@ -114,7 +120,10 @@ func cost(c testCase, chosen []*Package) [2]int {
 		if !p.Installed {
 			continue
 		}
-		replaced := slices.ContainsFunc(chosen, func(q *Package) bool { return q.replaces(p) })
+		replaced := slices.ContainsFunc(chosen, func(q *Package) bool {
+			_, reached := pl.distance[q]
+			return reached && q.replaces(p)
+		})
 		switch q := now[p.Name]; {
 		case q == nil && !replaced && !slices.Contains(c.request.Remove, p.Name):
 			cost[0]++
