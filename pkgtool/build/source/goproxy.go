@@ -1,0 +1,126 @@
+package source
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/mod/module"
+
+	"ashlar/pkgtool/fault"
+)
+
+// GoProxy returns the GOPROXY setting in force, looked for where the go
+// command looks: the environment, the file that `go env -w` writes, the
+// defaults beside an installed go.
+func GoProxy() string {
+	if v := os.Getenv("GOPROXY"); v != "" {
+		return v
+	}
+	file := os.Getenv("GOENV")
+	if file == "" {
+		if dir, err := os.UserConfigDir(); err == nil {
+			file = filepath.Join(dir, "go", "env")
+		}
+	}
+	files := []string{file}
+	if root := os.Getenv("GOROOT"); root != "" {
+		files = append(files, filepath.Join(root, "go.env"))
+	} else if program, err := exec.LookPath("go"); err == nil {
+		if real, err := filepath.EvalSymlinks(program); err == nil {
+			files = append(files, filepath.Join(filepath.Dir(filepath.Dir(real)), "go.env"))
+		}
+	}
+	for _, path := range files {
+		if v := readGoEnv(path, "GOPROXY"); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+func readGoEnv(path, key string) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	scanner := bufio.NewScanner(bytes.NewReader(data))
+	for scanner.Scan() {
+		if v, ok := strings.CutPrefix(scanner.Text(), key+"="); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}
+
+// goProxyURLs splits a GOPROXY list into the proxies' base URLs. Both
+// separators mean the same here: the next proxy is tried after any failure,
+// since whatever answers must match the pinned sum.
+func goProxyURLs(setting string) ([]string, error) {
+	var bases []string
+	refused := ""
+	for entry := range strings.FieldsFuncSeq(setting, func(r rune) bool { return r == ',' || r == '|' }) {
+		switch entry = strings.TrimSpace(entry); entry {
+		case "":
+		case "direct", "off":
+			refused = entry
+		default:
+			if !strings.Contains(entry, "://") {
+				entry = "https://" + entry
+			}
+			bases = append(bases, strings.TrimRight(entry, "/"))
+		}
+	}
+	if len(bases) > 0 {
+		return bases, nil
+	}
+	err := fmt.Errorf("no Go module proxy is configured")
+	if refused != "" {
+		err = fmt.Errorf("GOPROXY is %q, which names no module proxy", refused)
+	}
+	return nil, fault.Mark(err, fault.Network, "set GOPROXY to a module proxy's URL (go env -w GOPROXY=URL)")
+}
+
+// goModule is the content of a gomod: URI: gomod://module@version, or with
+// #go.mod for the module's go.mod file alone.
+type goModule struct {
+	path, version string
+	modOnly       bool
+}
+
+func parseGoModule(uri string) (goModule, error) {
+	rest, fragment, hasFragment := strings.Cut(strings.TrimPrefix(uri, "gomod://"), "#")
+	path, version, ok := strings.Cut(rest, "@")
+	m := goModule{path, version, fragment == "go.mod"}
+	if !ok || (hasFragment && !m.modOnly) {
+		return m, fault.Errorf(fault.Usage, "%s is not gomod://module@version", Redact(uri))
+	}
+	if err := module.Check(path, version); err != nil {
+		return m, fault.Mark(err, fault.Usage, "")
+	}
+	return m, nil
+}
+
+// proxyPath is the file's path below a proxy's base, by the GOPROXY protocol.
+func (m goModule) proxyPath(suffix string) (string, error) {
+	path, err := module.EscapePath(m.path)
+	if err != nil {
+		return "", err
+	}
+	version, err := module.EscapeVersion(m.version)
+	if err != nil {
+		return "", err
+	}
+	return path + "/@v/" + version + suffix, nil
+}
+
+func (m goModule) suffix() string {
+	if m.modOnly {
+		return ".mod"
+	}
+	return ".zip"
+}
