@@ -59,14 +59,14 @@ func (p *Package) checkFrame(i int, b []byte) error {
 		f := &p.manifest.Files[n]
 		header := p.header(f)
 		if !bytes.HasPrefix(b, header) {
-			return fmt.Errorf("file %q: tar header differs from the manifest", f.Path)
+			return fmt.Errorf("file %.200q: tar header differs from the manifest", f.Path)
 		}
 		b = b[len(header):]
 		if f.Type == TypeFile && hexSum(b[:f.Size]) != f.SHA256 {
-			return fmt.Errorf("file %q: its sha256 is not the manifest's", f.Path)
+			return fmt.Errorf("file %.200q: its sha256 is not the manifest's", f.Path)
 		}
 		if !allZero(b[f.Size : f.Size+padding(f.Size)]) {
-			return fmt.Errorf("file %q: wrongly padded", f.Path)
+			return fmt.Errorf("file %.200q: wrongly padded", f.Path)
 		}
 		b = b[f.Size+padding(f.Size):]
 	}
@@ -82,10 +82,10 @@ func (p *Package) checkSplit(layout frameLayout, b []byte) error {
 	f := &p.manifest.Files[layout.first]
 	header := p.header(f)
 	if layout.from == 0 && !bytes.HasPrefix(b, header) {
-		return fmt.Errorf("file %q: tar header differs from the manifest", f.Path)
+		return fmt.Errorf("file %.200q: tar header differs from the manifest", f.Path)
 	}
 	if end := int64(len(header)) + f.Size - layout.from; end < int64(len(b)) && !allZero(b[max(end, 0):]) {
-		return fmt.Errorf("file %q: wrongly padded", f.Path)
+		return fmt.Errorf("file %.200q: wrongly padded", f.Path)
 	}
 	return nil
 }

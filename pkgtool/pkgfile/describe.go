@@ -1,6 +1,7 @@
 package pkgfile
 
 import (
+	"fmt"
 	"time"
 
 	"ashlar/pkgtool/fault"
@@ -37,7 +38,7 @@ func ReadDescription(path string) (*Description, error) {
 		return nil, err
 	}
 	if d.Schema != 1 {
-		return nil, fault.Mark(fault.Errorf(fault.Usage, "%s: schema %d is not known", path, d.Schema), fault.Usage, "write schema: 1")
+		return nil, fault.Mark(fmt.Errorf("%s: schema %d is not known", path, d.Schema), fault.Usage, "write schema: 1")
 	}
 	return d, nil
 }

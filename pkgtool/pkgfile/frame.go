@@ -40,9 +40,9 @@ var decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
 		zstd.WithDecodeAllCapLimit(true))
 })
 
-// maxCompressed is the most that n bytes can become: raw blocks of 128 KiB with
+// maxCompressed is the most that n bytes can become: raw blocks of at least 4 KiB with
 // 3 bytes each, a header of at most 14 and a checksum of 4 bytes.
-func maxCompressed(n int64) int64 { return n + 3*(n>>17+1) + 18 }
+func maxCompressed(n int64) int64 { return n + 3*(n>>12+1) + 18 }
 
 // decodeFrame decompresses exactly one frame of ours into dst, which must be
 // empty and have exactly the capacity of the content.

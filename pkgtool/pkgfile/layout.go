@@ -83,7 +83,7 @@ func layOut(m *Manifest) ([]frameLayout, error) {
 			wantFrame, wantOffset = frame, offset+header
 		}
 		if f.Frame != wantFrame || f.Offset != wantOffset {
-			return nil, fmt.Errorf("file %q: said to begin in frame %d at %d; it is frame %d at %d",
+			return nil, fmt.Errorf("file %.200q: said to begin in frame %d at %d; it is frame %d at %d",
 				f.Path, f.Frame, f.Offset, wantFrame, wantOffset)
 		}
 	}

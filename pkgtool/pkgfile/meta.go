@@ -73,7 +73,7 @@ func decodeMeta(b []byte) (manifest []byte, signatures map[string][]byte, err er
 			signatures[fpr] = content
 			last = fpr
 		default:
-			return nil, nil, fmt.Errorf("meta frame: unexpected member %q", name)
+			return nil, nil, fmt.Errorf("meta frame: unexpected member %.200q", name)
 		}
 	}
 	if manifest == nil {
@@ -91,14 +91,14 @@ func metaMember(b []byte) (name string, content, rest []byte, err error) {
 	name, _, _ = strings.Cut(string(b[:100]), "\x00")
 	size, err := strconv.ParseInt(string(b[124:135]), 8, 64)
 	if err != nil || size < 0 || size > int64(len(b)) {
-		return "", nil, nil, fmt.Errorf("meta frame: member %q: impossible size", name)
+		return "", nil, nil, fmt.Errorf("meta frame: member %.200q: impossible size", name)
 	}
 	if !bytes.Equal(b[:tarBlock], metaHeader(name, size)) {
-		return "", nil, nil, fmt.Errorf("meta frame: member %q: a header no package has", name)
+		return "", nil, nil, fmt.Errorf("meta frame: member %.200q: a header no package has", name)
 	}
 	end := tarBlock + size + padding(size)
 	if end > int64(len(b)) || !allZero(b[tarBlock+size:end]) {
-		return "", nil, nil, fmt.Errorf("meta frame: member %q: truncated or wrongly padded", name)
+		return "", nil, nil, fmt.Errorf("meta frame: member %.200q: truncated or wrongly padded", name)
 	}
 	return name, b[tarBlock : tarBlock+size], b[end:], nil
 }

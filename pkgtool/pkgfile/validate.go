@@ -53,10 +53,10 @@ func (m *Manifest) validate() error {
 
 func (m *Manifest) checkFields() error {
 	if !nameForm.MatchString(m.Name) {
-		return fmt.Errorf("name %q: lower-case letters, digits and + . _ - are allowed, at most 128", m.Name)
+		return fmt.Errorf("name %.200q: lower-case letters, digits and + . _ - are allowed, at most 128", m.Name)
 	}
 	if !archForm.MatchString(m.Arch) {
-		return fmt.Errorf("arch %q is not an architecture", m.Arch)
+		return fmt.Errorf("arch %.200q is not an architecture", m.Arch)
 	}
 	if len(m.Version) > 256 {
 		return errors.New("version longer than 256 bytes")
@@ -66,7 +66,7 @@ func (m *Manifest) checkFields() error {
 		return err
 	}
 	if got := evr.Semver.String(); got != m.Version {
-		return fmt.Errorf("version %q is not canonical; %q is", m.Version, got)
+		return fmt.Errorf("version %.200q is not canonical; %.200q is", m.Version, got)
 	}
 	for _, line := range []struct{ name, text string }{
 		{"upstream", m.Upstream}, {"summary", m.Summary}, {"license", m.License},
@@ -86,22 +86,14 @@ func (m *Manifest) checkFields() error {
 }
 
 func (m *Manifest) checkLists() error {
-	dependency := func(s string) (string, error) {
-		d, err := version.ParseDependency(s)
-		return d.String(), err
-	}
-	provide := func(s string) (string, error) {
-		p, err := version.ParseProvide(s)
-		return p.String(), err
-	}
 	for _, list := range []struct {
 		name  string
 		texts []string
 		parse func(string) (string, error)
 	}{
-		{"requires", m.Requires, dependency}, {"conflicts", m.Conflicts, dependency},
-		{"replaces", m.Replaces, dependency}, {"recommends", m.Recommends, dependency},
-		{"provides", m.Provides, provide},
+		{"requires", m.Requires, canonicalDependency}, {"conflicts", m.Conflicts, canonicalDependency},
+		{"replaces", m.Replaces, canonicalDependency}, {"recommends", m.Recommends, canonicalDependency},
+		{"provides", m.Provides, canonicalProvide},
 	} {
 		if len(list.texts) > maxList {
 			return fmt.Errorf("%s: %d entries, more than the %d allowed", list.name, len(list.texts), maxList)
@@ -111,14 +103,14 @@ func (m *Manifest) checkLists() error {
 				return fmt.Errorf("%s: %w", list.name, err)
 			}
 			if i > 0 && list.texts[i-1] >= text {
-				return fmt.Errorf("%s: %q is not in order, or twice", list.name, text)
+				return fmt.Errorf("%s: %.200q is not in order, or twice", list.name, text)
 			}
 			canonical, err := list.parse(text)
 			if err != nil {
 				return fmt.Errorf("%s: %w", list.name, err)
 			}
 			if canonical != text {
-				return fmt.Errorf("%s: %q is not canonical; %q is", list.name, text, canonical)
+				return fmt.Errorf("%s: %.200q is not canonical; %.200q is", list.name, text, canonical)
 			}
 		}
 	}
@@ -129,7 +121,7 @@ func (p *Provenance) check() error {
 	switch p.Origin {
 	case "source", "seed", "import":
 	default:
-		return fmt.Errorf("provenance: origin %q is not source, seed or import", p.Origin)
+		return fmt.Errorf("provenance: origin %.200q is not source, seed or import", p.Origin)
 	}
 	if p.Action != "" && !isSHA256(p.Action) {
 		return errors.New("provenance: action is not a sha256")
@@ -142,10 +134,10 @@ func (p *Provenance) check() error {
 	}
 	for _, s := range p.Sources {
 		if err := checkText(s.URI, maxPath, ""); err != nil || s.URI == "" {
-			return fmt.Errorf("provenance: source %q is not a URI", s.URI)
+			return fmt.Errorf("provenance: source %.200q is not a URI", s.URI)
 		}
 		if s.SHA256 != "" && !isSHA256(s.SHA256) {
-			return fmt.Errorf("provenance: source %q: not a sha256", s.URI)
+			return fmt.Errorf("provenance: source %.200q: not a sha256", s.URI)
 		}
 	}
 	return nil
@@ -158,25 +150,25 @@ func (m *Manifest) checkFiles() error {
 	for i := range m.Files {
 		f := &m.Files[i]
 		if err := f.check(); err != nil {
-			return fmt.Errorf("file %q: %w", f.Path, err)
+			return fmt.Errorf("file %.200q: %w", f.Path, err)
 		}
 		if i > 0 && m.Files[i-1].Path >= f.Path {
-			return fmt.Errorf("file %q: not in order, or twice", f.Path)
+			return fmt.Errorf("file %.200q: not in order, or twice", f.Path)
 		}
 		for _, parent := range parents(f.Path) {
 			if p := types[parent]; p != nil && p.Type != TypeDir {
-				return fmt.Errorf("file %q: its folder %q is a %s in this package", f.Path, parent, p.Type)
+				return fmt.Errorf("file %.200q: its folder %.200q is a %s in this package", f.Path, parent, p.Type)
 			}
 		}
 		if f.Type == TypeHardlink {
 			if t := types[f.Target]; t == nil || t.Type != TypeFile {
-				return fmt.Errorf("file %q: hard link to %q, which is not a file standing before it", f.Path, f.Target)
+				return fmt.Errorf("file %.200q: hard link to %.200q, which is not a file standing before it", f.Path, f.Target)
 			}
 		}
 		if !isASCII(f.Path) {
 			same := norm.NFKC.String(f.Path)
 			if other, ok := folded[same]; ok {
-				return fmt.Errorf("file %q: looks the same as %q", f.Path, other)
+				return fmt.Errorf("file %.200q: looks the same as %.200q", f.Path, other)
 			}
 			folded[same] = f.Path
 		}
@@ -228,13 +220,13 @@ func (f *File) check() error {
 			return errors.New("no sha256 of its content")
 		}
 	default:
-		return fmt.Errorf("type %q; file, dir, symlink and hardlink exist", f.Type)
+		return fmt.Errorf("type %.200q; file, dir, symlink and hardlink exist", f.Type)
 	}
 	if f.Mode > 0o7777 {
 		return fmt.Errorf("mode %o has bits that are not permissions", f.Mode)
 	}
 	if !ownerForm.MatchString(f.Owner) || !ownerForm.MatchString(f.Group) {
-		return fmt.Errorf("owner %q or group %q is not a name", f.Owner, f.Group)
+		return fmt.Errorf("owner %.200q or group %.200q is not a name", f.Owner, f.Group)
 	}
 	return checkXattrs(f.Xattrs)
 }
@@ -243,7 +235,7 @@ func checkXattrs(xattrs map[string][]byte) error {
 	total := 0
 	for name, value := range xattrs {
 		if !xattrForm.MatchString(name) {
-			return fmt.Errorf("extended attribute %q is not allowed", name)
+			return fmt.Errorf("extended attribute %.200q is not allowed", name)
 		}
 		total += len(name) + len(value)
 	}
@@ -327,9 +319,25 @@ func isASCII(s string) bool {
 	return true
 }
 
-// canonicalList is the sorted copy without duplicates that manifests hold.
-func canonicalList(list []string) []string {
+// canonicalList is the sorted copy without duplicates that manifests hold, each
+// text as it prints. What cannot be parsed stays, for validate to complain.
+func canonicalList(list []string, canonical func(string) (string, error)) []string {
 	list = slices.Clone(list)
+	for i, text := range list {
+		if c, err := canonical(text); err == nil {
+			list[i] = c
+		}
+	}
 	slices.Sort(list)
 	return slices.Compact(list)
+}
+
+func canonicalDependency(s string) (string, error) {
+	d, err := version.ParseDependency(s)
+	return d.String(), err
+}
+
+func canonicalProvide(s string) (string, error) {
+	p, err := version.ParseProvide(s)
+	return p.String(), err
 }

@@ -161,7 +161,7 @@ func (r *splitReader) advance() {
 	if r.frame == r.end {
 		r.err = io.EOF
 		if hex.EncodeToString(r.sum.Sum(nil)) != r.f.SHA256 {
-			r.err = invalid(fmt.Errorf("file %q: its sha256 is not the manifest's", r.f.Path))
+			r.err = invalid(fmt.Errorf("file %.200q: its sha256 is not the manifest's", r.f.Path))
 		}
 		return
 	}

@@ -87,9 +87,10 @@ func Write(ctx context.Context, w io.Writer, m Manifest, inputs []Input, opts Op
 func normalized(m Manifest) Manifest {
 	m.Format = FormatVersion
 	m.Files, m.Frames, m.InstalledSize = nil, nil, 0
-	for _, list := range []*[]string{&m.Requires, &m.Provides, &m.Conflicts, &m.Replaces, &m.Recommends} {
-		*list = canonicalList(*list)
+	for _, list := range []*[]string{&m.Requires, &m.Conflicts, &m.Replaces, &m.Recommends} {
+		*list = canonicalList(*list, canonicalDependency)
 	}
+	m.Provides = canonicalList(m.Provides, canonicalProvide)
 	m.Provenance.Sources = slices.Clone(m.Provenance.Sources)
 	return m
 }
@@ -102,7 +103,7 @@ func orderInputs(inputs []Input) ([]Input, error) {
 	for i := range inputs {
 		in := &inputs[i]
 		if _, twice := index[in.Path]; twice {
-			return nil, fmt.Errorf("file %q is given twice", in.Path)
+			return nil, fmt.Errorf("file %.200q is given twice", in.Path)
 		}
 		index[in.Path] = i
 		in.SHA256, in.Frame, in.Offset = "", 0, 0
@@ -121,7 +122,7 @@ func orderInputs(inputs []Input) ([]Input, error) {
 		}
 		t, ok := index[in.Target]
 		if !ok || inputs[t].Type != TypeFile {
-			return nil, fmt.Errorf("file %q: hard link to %q, which is not a file of this package", in.Path, in.Target)
+			return nil, fmt.Errorf("file %.200q: hard link to %.200q, which is not a file of this package", in.Path, in.Target)
 		}
 		if name, ok := first[in.Target]; !ok || in.Path < name {
 			first[in.Target] = min(in.Path, in.Target)
@@ -149,11 +150,11 @@ func orderInputs(inputs []Input) ([]Input, error) {
 		if f.Type == TypeFile {
 			f.SHA256 = emptySHA256 // not known yet
 			if inputs[i].Open == nil {
-				return nil, fmt.Errorf("file %q: no content given", f.Path)
+				return nil, fmt.Errorf("file %.200q: no content given", f.Path)
 			}
 		}
 		if err := f.check(); err != nil {
-			return nil, fmt.Errorf("file %q: %w", f.Path, err)
+			return nil, fmt.Errorf("file %.200q: %w", f.Path, err)
 		}
 	}
 	return inputs, nil
@@ -260,7 +261,7 @@ func (w *frameWriter) members(m *Manifest, inputs []Input) error {
 		if f.Type == TypeFile {
 			var err error
 			if content, err = openInput(in); err != nil {
-				return fmt.Errorf("file %q: %w", f.Path, err)
+				return fmt.Errorf("file %.200q: %w", f.Path, err)
 			}
 			f.Size = content.size
 		}
@@ -275,7 +276,7 @@ func (w *frameWriter) members(m *Manifest, inputs []Input) error {
 			content.close()
 		}
 		if err != nil {
-			return fmt.Errorf("file %q: %w", f.Path, err)
+			return fmt.Errorf("file %.200q: %w", f.Path, err)
 		}
 	}
 	p.finish(len(inputs))
