@@ -9,7 +9,7 @@ type Package struct {
 	Version    version.Version
 	Arch       string // "noarch" fits every machine
 	Repo       string // where it comes from; "" for an installed package
-	Priority   int    // its repository's; the lowest number is preferred
+	Priority   int    // its repository's; the highest number is preferred
 	Requires   []version.Dependency
 	Provides   []version.Provide // besides its own name
 	Conflicts  []version.Dependency

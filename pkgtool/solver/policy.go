@@ -146,7 +146,7 @@ func (pr *problem) avoidExtras() []literal {
 		}
 	}
 	slices.SortStableFunc(extra, func(p, q *Package) int { // of two equals, the last is avoided first
-		return -cmp.Or(cmp.Compare(pr.pool.priority[p], pr.pool.priority[q]), pr.pool.compareIdentity(p, q))
+		return -cmp.Or(cmp.Compare(pr.pool.priority[q], pr.pool.priority[p]), pr.pool.compareIdentity(p, q))
 	})
 	return pr.none(extra)
 }

@@ -31,7 +31,7 @@ func newPool(universe []*Package, arch string) *pool {
 	for _, p := range universe {
 		if p.Installed {
 			installed[identity(p)] = true
-		} else if old, ok := best[identity(p)]; !ok || p.Priority < old {
+		} else if old, ok := best[identity(p)]; !ok || p.Priority > old {
 			best[identity(p)] = p.Priority
 		}
 	}
@@ -41,7 +41,7 @@ func newPool(universe []*Package, arch string) *pool {
 		case p.Installed:
 			// An installed build is worth what its repository is worth; one
 			// that no repository has any more is the last choice.
-			pl.priority[p] = math.MaxInt
+			pl.priority[p] = math.MinInt
 			if priority, ok := best[identity(p)]; ok {
 				pl.priority[p] = priority
 			}
@@ -89,7 +89,7 @@ func (pl *pool) compareIdentity(p, q *Package) int {
 // comparePreference puts the better of two builds first: that of the preferred
 // repository, then the newer.
 func (pl *pool) comparePreference(p, q *Package) int {
-	return cmp.Or(cmp.Compare(pl.priority[p], pl.priority[q]), q.Version.Compare(p.Version))
+	return cmp.Or(cmp.Compare(pl.priority[q], pl.priority[p]), q.Version.Compare(p.Version))
 }
 
 // satisfying returns the packages that fulfil d, those of that name first.

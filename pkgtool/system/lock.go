@@ -1,0 +1,59 @@
+package system
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// LockedError says that another process is changing the system.
+type LockedError struct {
+	Holder string // its process id and command line, as far as known
+}
+
+func (e *LockedError) Error() string {
+	return fmt.Sprintf("another pkgtool is changing this system: %s; wait until it has finished", e.Holder)
+}
+
+// lock takes the system's lock for a command, without waiting. The kernel
+// gives it back when the process ends, however it ends.
+func (d *disk) lock(command []string) (*os.File, error) {
+	var f *os.File
+	err := d.at("open", lockPath, func(fd int, base string) error {
+		n, err := unix.Openat(fd, base, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0o644)
+		if err != nil {
+			return err
+		}
+		f = os.NewFile(uintptr(n), lockPath)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("lock the system: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		defer f.Close()
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock the system: %w", err)
+		}
+		holder, _ := io.ReadAll(io.LimitReader(f, 4096))
+		return nil, &LockedError{printable(string(holder))}
+	}
+	// Who holds the lock is information only; failing to write it is no harm.
+	f.Truncate(0)
+	fmt.Fprintf(f, "process %d, %s\n", os.Getpid(), strings.Join(command, " "))
+	return f, nil
+}
+
+// printable makes text from a file safe to show on a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return -1
+		}
+		return r
+	}, strings.TrimSpace(s))
+}

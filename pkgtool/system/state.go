@@ -1,0 +1,157 @@
+package system
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"ashlar/pkgtool/fault"
+	"ashlar/pkgtool/pkgfile"
+	"ashlar/pkgtool/version"
+)
+
+// Where state lives below the root. docs/formats/system.md describes it.
+const (
+	stateDir       = ".ashlar"
+	lockPath       = stateDir + "/lock"
+	currentPath    = stateDir + "/current" // symbolic link to generations/N
+	journalPath    = stateDir + "/journal.json"
+	stagingDir     = stateDir + "/staging"
+	generationsDir = stateDir + "/generations"
+	manifestsDir   = stateDir + "/manifests"
+)
+
+// formatVersion is that of generation.json and journal.json.
+const formatVersion = 1
+
+// Limits on what is read back, in bytes.
+const (
+	maxGeneration = 256 << 20
+	maxManifest   = 64 << 20
+)
+
+// Generation is one state of the system: which packages are installed.
+type Generation struct {
+	Format   int       `json:"format"`
+	Number   int       `json:"number"`
+	Time     time.Time `json:"time"`
+	Reason   string    `json:"reason,omitempty"`  // "install zlib"
+	Command  []string  `json:"command,omitempty"` // what a person typed
+	Packages []Record  `json:"packages"`          // sorted by name
+}
+
+// Record is what a generation says of one package. Its file list is in the
+// manifest that it names.
+type Record struct {
+	Name          string          `json:"name"`
+	Version       version.Version `json:"version"`
+	Arch          string          `json:"arch"`
+	Upstream      string          `json:"upstream,omitempty"`
+	Summary       string          `json:"summary,omitempty"`
+	Manifest      string          `json:"manifest"`            // sha256 of its canonical JSON
+	Repo          string          `json:"repo,omitempty"`      // "" for a package file given by path
+	Requested     bool            `json:"requested,omitempty"` // a person asked for it
+	InstalledSize int64           `json:"installed_size"`      // bytes
+	Requires      []string        `json:"requires,omitempty"`
+	Provides      []string        `json:"provides,omitempty"`
+	Conflicts     []string        `json:"conflicts,omitempty"`
+	Replaces      []string        `json:"replaces,omitempty"`
+	Recommends    []string        `json:"recommends,omitempty"`
+}
+
+// newRecord makes the record of a package that is being installed.
+func newRecord(p *pkgfile.Package, repo string, requested bool) (Record, error) {
+	m := p.Manifest()
+	v, err := m.EVR()
+	if err != nil {
+		return Record{}, err
+	}
+	return Record{
+		Name: m.Name, Version: v, Arch: m.Arch, Upstream: m.Upstream, Summary: m.Summary,
+		Manifest: p.ManifestSHA256(), Repo: repo, Requested: requested, InstalledSize: m.InstalledSize,
+		Requires: m.Requires, Provides: m.Provides, Conflicts: m.Conflicts, Replaces: m.Replaces, Recommends: m.Recommends,
+	}, nil
+}
+
+func sortRecords(records []Record) {
+	slices.SortFunc(records, func(a, b Record) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// encode returns the bytes of generation.json.
+func (g *Generation) encode() ([]byte, error) { return encodeJSON(g) }
+
+func encodeJSON(v any) ([]byte, error) {
+	data, err := json.Marshal(v)
+	return append(data, '\n'), err
+}
+
+func generationPath(number int) string {
+	return fmt.Sprintf("%s/%d/generation.json", generationsDir, number)
+}
+
+func manifestPath(sha256 string) string { return manifestsDir + "/" + sha256 + ".json" }
+
+// damaged marks an error about state that somebody or something has changed.
+func damaged(err error) error {
+	return fault.Mark(err, fault.Security, "restore /.ashlar from a backup, or install into a new root")
+}
+
+// currentNumber reads which generation is current; 0 if there is none yet.
+func (d *disk) currentNumber() (int, error) {
+	target, err := d.readlink(currentPath)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoFolder) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	number, err := strconv.Atoi(path.Base(target))
+	if err != nil || number < 1 || target != fmt.Sprintf("generations/%d", number) {
+		return 0, damaged(fmt.Errorf("%s points to %q, which is no generation", currentPath, target))
+	}
+	return number, nil
+}
+
+// readGeneration reads a generation; number 0 is the empty one.
+func (d *disk) readGeneration(number int) (*Generation, error) {
+	g := &Generation{Format: formatVersion}
+	if number == 0 {
+		return g, nil
+	}
+	data, err := d.readFile(generationPath(number), maxGeneration)
+	if err != nil {
+		return nil, fmt.Errorf("read generation %d: %w", number, err)
+	}
+	if err := json.Unmarshal(data, g); err != nil {
+		return nil, damaged(fmt.Errorf("read generation %d: %w", number, err))
+	}
+	if g.Format != formatVersion || g.Number != number {
+		return nil, damaged(fmt.Errorf("%s says format %d and number %d", generationPath(number), g.Format, g.Number))
+	}
+	return g, nil
+}
+
+// readManifest reads the manifest of an installed package and proves that it
+// is the one its generation names.
+func (d *disk) readManifest(r Record) (*pkgfile.Manifest, error) {
+	data, err := d.readFile(manifestPath(r.Manifest), maxManifest)
+	if err != nil {
+		return nil, fmt.Errorf("read the manifest of %s: %w", r.Name, err)
+	}
+	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != r.Manifest {
+		return nil, damaged(fmt.Errorf("the manifest of %s is not the one that was installed", r.Name))
+	}
+	m := &pkgfile.Manifest{}
+	if err := json.Unmarshal(data, m); err != nil {
+		return nil, damaged(fmt.Errorf("read the manifest of %s: %w", r.Name, err))
+	}
+	return m, nil
+}
