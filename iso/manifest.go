@@ -1,0 +1,92 @@
+package iso
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"ashlar/pkgtool/pkgfile"
+)
+
+// Manifest says what is in an image. It lies on the medium as the file that
+// GRUB finds it by, and, with the image's own size and hash, beside the image.
+type Manifest struct {
+	Schema   int               `json:"schema"` // 1
+	Name     string            `json:"name"`
+	Summary  string            `json:"summary"`
+	Volume   string            `json:"volume"`
+	Epoch    int64             `json:"epoch"` // time of the newest package, seconds since 1970
+	Kernel   string            `json:"kernel"`
+	Cmdline  string            `json:"cmdline"`
+	Packages []ManifestPackage `json:"packages"` // of the live system
+	Tools    []ManifestPackage `json:"tools"`    // that the image was made with
+	Image    *ManifestImage    `json:"image,omitempty"`
+}
+
+// ManifestPackage is a package of an image. SHA256 is of the package's
+// manifest, which covers its content.
+type ManifestPackage struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Arch    string `json:"arch"`
+	SHA256  string `json:"sha256"`
+}
+
+// ManifestImage identifies the finished image.
+type ManifestImage struct {
+	File   string `json:"file"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+// ManifestName is the manifest's path on the medium.
+const ManifestName = ".ashlar-medium"
+
+const maxManifest = 16 << 20
+
+func (m *Image) manifest(packages, tools []*pkgfile.Package, k *kernel, epoch int64) (*Manifest, error) {
+	out := &Manifest{Schema: 1, Name: m.Name, Summary: m.Summary, Volume: m.Volume, Epoch: epoch, Kernel: k.release(), Cmdline: m.Cmdline}
+	var err error
+	if out.Packages, err = manifestPackages(packages); err != nil {
+		return nil, err
+	}
+	out.Tools, err = manifestPackages(tools)
+	return out, err
+}
+
+func manifestPackages(packages []*pkgfile.Package) ([]ManifestPackage, error) {
+	list := make([]ManifestPackage, 0, len(packages))
+	for _, p := range sortedPackages(packages) {
+		m := p.Manifest()
+		evr, err := m.EVR()
+		if err != nil {
+			return nil, fmt.Errorf("package %s: %w", m.Name, err)
+		}
+		list = append(list, ManifestPackage{m.Name, evr.String(), m.Arch, p.ManifestSHA256()})
+	}
+	return list, nil
+}
+
+// JSON returns the manifest as a text file.
+func (m *Manifest) JSON() ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	err := enc.Encode(m)
+	return b.Bytes(), err
+}
+
+// parseManifest reads a manifest from a medium, strictly.
+func parseManifest(b []byte) (*Manifest, error) {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	m := &Manifest{}
+	if err := dec.Decode(m); err != nil {
+		return nil, fmt.Errorf("manifest of the medium: %w", err)
+	}
+	if m.Schema != 1 {
+		return nil, fmt.Errorf("manifest of the medium: schema %d is not known", m.Schema)
+	}
+	return m, nil
+}

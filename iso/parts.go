@@ -1,0 +1,150 @@
+package iso
+
+import (
+	"fmt"
+	"io"
+	"path"
+	"sort"
+	"strings"
+
+	"ashlar/pkgtool/pkgfile"
+)
+
+// Where packages keep what an image starts with.
+const (
+	bootDir      = "usr/lib/ashlar/boot/"
+	liveInitPath = "usr/lib/ashlar/live-init"
+	modulesDir   = "usr/lib/modules/"
+)
+
+// Limits of what is held in memory. A kernel has 15 MB, an EFI GRUB 1 MB.
+const (
+	maxBootFile = 64 << 20
+	maxListFile = 16 << 20
+)
+
+// byName finds an opened package.
+func byName(packages []*pkgfile.Package, name string) (*pkgfile.Package, error) {
+	for _, p := range packages {
+		if p.Manifest().Name == name {
+			return p, nil
+		}
+	}
+	return nil, fmt.Errorf("package %s is not among those of the image", name)
+}
+
+// read returns the verified content of one file of a package.
+func read(p *pkgfile.Package, path string, limit int64) ([]byte, error) {
+	name := p.Manifest().FileName()
+	f := p.Manifest().File(path)
+	if f == nil {
+		return nil, fmt.Errorf("package %s has no file %s", name, path)
+	}
+	if f.Size > limit {
+		return nil, fmt.Errorf("package %s: %s has %d bytes; it may have %d", name, path, f.Size, limit)
+	}
+	r, err := p.OpenFrameFile(f)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}
+
+// kernel is the kernel package and the folder of its one kernel.
+type kernel struct {
+	p   *pkgfile.Package
+	dir string // usr/lib/modules/RELEASE/
+}
+
+func findKernel(p *pkgfile.Package) (*kernel, error) {
+	k := &kernel{p: p}
+	for _, f := range p.Manifest().Files {
+		release, ok := strings.CutPrefix(f.Path, modulesDir)
+		release, is := strings.CutSuffix(release, "/vmlinuz")
+		if !ok || !is || strings.Contains(release, "/") {
+			continue
+		}
+		if k.dir != "" {
+			return nil, fmt.Errorf("package %s has more than one kernel", p.Manifest().FileName())
+		}
+		k.dir = modulesDir + release + "/"
+	}
+	if k.dir == "" {
+		return nil, fmt.Errorf("package %s has no kernel %s*/vmlinuz", p.Manifest().FileName(), modulesDir)
+	}
+	return k, nil
+}
+
+func (k *kernel) release() string { return path.Base(k.dir) }
+
+func (k *kernel) image() ([]byte, error) { return read(k.p, k.dir+"vmlinuz", maxBootFile) }
+
+// modules returns the files of the named modules and all they need, in an order
+// in which they can be loaded.
+func (k *kernel) modules(names []string) ([]string, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	list, err := read(k.p, k.dir+"modules.dep", maxListFile)
+	if err != nil {
+		return nil, fmt.Errorf("modules of the initial RAM file system: %w", err)
+	}
+	needs, files := parseDependencies(string(list))
+	builtin := map[string]bool{}
+	if list, err := read(k.p, k.dir+"modules.builtin", maxListFile); err == nil {
+		for _, line := range strings.Fields(string(list)) {
+			builtin[moduleName(line)] = true
+		}
+	}
+	var order []string
+	done := map[string]bool{}
+	var add func(file string)
+	add = func(file string) {
+		if done[file] {
+			return
+		}
+		done[file] = true // before what it needs: a circle must not hang us
+		for _, need := range needs[file] {
+			add(need)
+		}
+		order = append(order, file)
+	}
+	for _, name := range names {
+		file, ok := files[strings.ReplaceAll(name, "-", "_")]
+		switch {
+		case ok:
+			add(file)
+		case !builtin[strings.ReplaceAll(name, "-", "_")]:
+			return nil, fmt.Errorf("kernel %s has no module %s", k.release(), name)
+		}
+	}
+	return order, nil
+}
+
+// parseDependencies reads modules.dep: "file: needed files", nearest first.
+func parseDependencies(list string) (needs map[string][]string, files map[string]string) {
+	needs, files = map[string][]string{}, map[string]string{}
+	for _, line := range strings.Split(list, "\n") {
+		file, rest, ok := strings.Cut(line, ":")
+		if !ok {
+			continue
+		}
+		needs[file] = strings.Fields(rest)
+		files[moduleName(file)] = file
+	}
+	return needs, files
+}
+
+// moduleName is a module's name as the kernel spells it.
+func moduleName(file string) string {
+	name, _, _ := strings.Cut(path.Base(file), ".ko")
+	return strings.ReplaceAll(name, "-", "_")
+}
+
+// sortedPackages returns packages in the order of their file names.
+func sortedPackages(packages []*pkgfile.Package) []*pkgfile.Package {
+	sorted := append([]*pkgfile.Package(nil), packages...)
+	sort.Slice(sorted, func(i, j int) bool { return sorted[i].Manifest().FileName() < sorted[j].Manifest().FileName() })
+	return sorted
+}
