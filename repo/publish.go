@@ -102,12 +102,10 @@ func (p *publishing) renewRoot() error {
 	if !p.old(p.state.root.Signed.Expires, days) {
 		return nil
 	}
-	key, err := p.key(metadata.ROOT)
-	if errors.Is(err, fs.ErrNotExist) {
-		p.warnings = append(p.warnings, fmt.Sprintf("root metadata expires on %s and the root key is not at hand: bring it back and publish",
-			p.state.root.Signed.Expires.Format(time.DateOnly)))
+	if p.keyAway(metadata.ROOT, p.state.root.Signed.Expires) {
 		return nil
 	}
+	key, err := p.key(metadata.ROOT)
 	if err != nil {
 		return err
 	}
@@ -122,12 +120,24 @@ func (p *publishing) renewRoot() error {
 	return durable.WriteFile(p.path(MetadataPath(metadata.ROOT, next.Signed.Version)), data, 0o644)
 }
 
+// keyAway reports whether the key of a role is offline while its metadata is
+// good for a while yet, and warns of it.
+func (p *publishing) keyAway(role string, expires time.Time) bool {
+	_, err := p.key(role)
+	if !errors.Is(err, fs.ErrNotExist) || !p.now.Before(expires) {
+		return false
+	}
+	p.warnings = append(p.warnings, fmt.Sprintf("%s metadata expires on %s and the %s key is not at hand: bring it back and publish",
+		role, expires.Format(time.DateOnly), role))
+	return true
+}
+
 func (p *publishing) signTargets(targets map[string]*metadata.TargetFiles) error {
 	days := p.config.Lifetimes.Targets
 	m := metadata.Targets(p.now.Add(lifetime(days)))
 	m.Signed.Version = p.firstVersion()
 	if old := p.state.targets; old != nil {
-		if sameTargets(old.Signed.Targets, targets) && !p.old(old.Signed.Expires, days) {
+		if sameTargets(old.Signed.Targets, targets) && (!p.old(old.Signed.Expires, days) || p.keyAway(metadata.TARGETS, old.Signed.Expires)) {
 			return nil
 		}
 		m.Signed.Version = old.Signed.Version + 1

@@ -338,8 +338,12 @@ func TestInit(t *testing.T) {
 			}
 		}
 		now = now.Add(10 * 24 * time.Hour)
-		if p, err := r.Publish(t.Context()); err != nil || !p.Changed {
+		if p, err := r.Publish(t.Context()); err != nil || !p.Changed || len(p.Warnings) != 0 {
 			t.Errorf("renewal needs only the online keys: %+v, %v", p, err)
+		}
+		now = now.Add(200 * 24 * time.Hour)
+		if p, err := r.Publish(t.Context()); err != nil || !p.Changed || len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], "targets") {
+			t.Errorf("past half of the life of targets: %+v, %v", p, err)
 		}
 		if _, err := r.Add(t.Context(), "stable", repotest.Package(t, t.TempDir(), "bash-5.2.0-1", "x", nil, key)); err != nil {
 			t.Fatal(err)

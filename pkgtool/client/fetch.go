@@ -243,6 +243,9 @@ func (d *download) once(ctx context.Context) error {
 	if a.length > left {
 		return tuf.Refuse(tuf.Tampered, "the answer is %d bytes longer than the index states", a.length-left)
 	}
+	if a.length >= 0 && a.length < left {
+		return tuf.Refuse(tuf.Tampered, "the file is %d bytes shorter than the index states", left-a.length)
+	}
 	return d.copy(ctx, &counting{a.body, &watch.bytes}, left)
 }
 

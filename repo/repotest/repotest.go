@@ -76,20 +76,23 @@ func Package(t testing.TB, dir, name string, content string, edit func(*pkgfile.
 }
 
 // Repository makes a repository in a temporary folder whose only packager is
-// key. Its clock is what now points to.
+// key. Its clock is what now points to; its keys are in the folder Keys(dir).
 func Repository(t testing.TB, s repo.Settings, now *time.Time, key *signing.PrivateKey) (*repo.Repository, string) {
 	t.Helper()
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "repo")
 	if s.Name == "" {
 		s.Name = "test"
 	}
 	s.Packagers = append(s.Packagers, key.Public())
-	r, err := repo.Init(t.Context(), dir, s, repo.Options{Keys: t.TempDir(), Now: func() time.Time { return *now }})
+	r, err := repo.Init(t.Context(), dir, s, repo.Options{Keys: Keys(dir), Now: func() time.Time { return *now }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r, dir
 }
+
+// Keys is the folder of keys of a repository made by Repository.
+func Keys(dir string) string { return filepath.Join(filepath.Dir(dir), "keys") }
 
 // Publish adds files to the stable channel and publishes.
 func Publish(t testing.TB, r *repo.Repository, files ...string) *repo.Publication {
