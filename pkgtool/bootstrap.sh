@@ -55,7 +55,8 @@ fetch_go() {
 	mkdir -p "$cache"
 	work=$(mktemp -d "$cache/go.XXXXXX")
 	trap 'chmod -R u+w "$work" 2>/dev/null; rm -rf "$work"' EXIT
-	GOPATH=$work GOFLAGS= go mod download -json "$module" >"$work/info.json" ||
+	# Outside the project: Go 1.19 does not read our go.mod.
+	(cd "$work" && GOPATH=$work GOFLAGS= go mod download -json "$module") >"$work/info.json" ||
 		die "cannot fetch $module: $(cat "$work/info.json")"
 	grep -qF "\"Sum\": \"$sum\"" "$work/info.json" ||
 		die "$module does not have the sum $sum that recipes/seed.lock pins"
