@@ -236,23 +236,23 @@ func decodeBlocks(data []byte, kind string, limit int) ([]byte, error) {
 			}
 			return nil, fmt.Errorf("neither OpenPGP packets nor an armored %s", kind)
 		}
-		n := strings.Index(rest, end)
-		if n < 0 || strings.Contains(rest[len(begin):n], "-----BEGIN") {
+		body, after, ended := strings.Cut(rest[len(begin):], end)
+		if !ended || strings.Contains(body, "-----BEGIN") {
 			return nil, errors.New("armored block without an end")
 		}
-		block, err := armor.Decode(strings.NewReader(rest[:n+len(end)]))
+		block, err := armor.Decode(strings.NewReader(begin + body + end))
 		if err != nil {
 			return nil, fmt.Errorf("armor: %w", err)
 		}
-		body, err := io.ReadAll(io.LimitReader(block.Body, int64(limit)+1))
+		packets, err := io.ReadAll(io.LimitReader(block.Body, int64(limit)+1))
 		if err != nil {
 			return nil, fmt.Errorf("armor: %w", err)
 		}
-		out = append(out, body...)
+		out = append(out, packets...)
 		if len(out) > limit {
 			return nil, fmt.Errorf("more than the %d bytes allowed", limit)
 		}
-		rest = strings.TrimSpace(rest[n+len(end):])
+		rest = strings.TrimSpace(after)
 	}
 	return out, nil
 }
