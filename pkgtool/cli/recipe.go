@@ -1,13 +1,15 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"strings"
 
 	"ashlar/pkgtool/build/recipe"
+	"ashlar/pkgtool/build/seed"
 
 	"github.com/spf13/cobra"
 )
@@ -139,8 +141,12 @@ func recipeGraph(app *App, dir *string) *cobra.Command {
 
 // readSeed returns the seed beside the recipes, or nil where there is none.
 func readSeed(recipes string) (recipe.Seed, error) {
-	if _, err := os.Stat(filepath.Join(recipes, "seed.lock")); os.IsNotExist(err) {
+	lock, err := seed.ReadLock(filepath.Join(recipes, "seed.lock"))
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	return nil, nil
+	if err != nil {
+		return nil, err
+	}
+	return lock, nil
 }

@@ -58,6 +58,7 @@ var groups = []func(*App) []*cobra.Command{
 	kernelCommands,
 	bootCommands,
 	recipeCommands,
+	buildCommands,
 	seedCommands,
 	sourceCommands,
 }

@@ -9,12 +9,15 @@ import (
 	"strconv"
 	"testing"
 
+	"ashlar/pkgtool/build/sandbox"
+
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 var update = flag.Bool("update", false, "update the golden files inside the scripts")
 
 func TestMain(m *testing.M) {
+	sandbox.MaybeInit() // does not return in pid 1 of a build
 	testscript.Main(m, map[string]func(){
 		"pkgtool": func() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})

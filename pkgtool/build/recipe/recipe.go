@@ -14,6 +14,7 @@ type Recipe struct {
 	Description string            `yaml:"description,omitempty" jsonschema_description:"A paragraph, where the summary is not enough."`
 	License     string            `yaml:"license" jsonschema_description:"SPDX license expression."`
 	Homepage    string            `yaml:"homepage,omitempty" jsonschema_description:"Where upstream lives."`
+	Origin      string            `yaml:"origin,omitempty" jsonschema:"enum=source,enum=seed" jsonschema_description:"seed where the recipe only repacks files of the bootstrap tool chain. Default: source."`
 	Arches      []string          `yaml:"arches,omitempty" jsonschema:"enum=x86_64,enum=noarch" jsonschema_description:"Architectures it builds on. Default: all. noarch alone: every package is noarch."`
 	Vars        map[string]string `yaml:"vars,omitempty" jsonschema_description:"Own variables, used as ${vars.NAME}."`
 	Sources     []Source          `yaml:"sources,omitempty" jsonschema_description:"Everything the build reads; fetched and checked before the build starts."`
@@ -170,6 +171,14 @@ func (r *Recipe) Dir() string { return r.dir }
 
 // File is the path of the recipe's YAML file.
 func (r *Recipe) File() string { return r.file }
+
+// OriginOf is where the packages' files come from: source or seed.
+func (r *Recipe) OriginOf() string {
+	if r.Origin != "" {
+		return r.Origin
+	}
+	return "source"
+}
 
 // UpstreamVersion is upstream, or version where that is left out.
 func (r *Recipe) UpstreamVersion() string {

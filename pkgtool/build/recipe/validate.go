@@ -72,7 +72,7 @@ func (r *Recipe) validate(p *problems) {
 }
 
 // LintIDs are the checks of built files that lint.allow can name.
-var LintIDs = []string{"soname", "setuid", "rpath", "build-path", "etc-file", "merged-usr", "interpreter", "executable-stack", "writable"}
+var LintIDs = []string{"soname", "setuid", "private", "rpath", "etc-file", "interpreter", "executable-stack"}
 
 func (r *Recipe) validateIdentity(p *problems) {
 	for _, required := range []struct{ key, value string }{
@@ -106,6 +106,9 @@ func (r *Recipe) validateIdentity(p *problems) {
 		if strings.ContainsAny(line, "\n\r\x1b\x00") {
 			p.add(path{key}, "%s is one line of plain text", key)
 		}
+	}
+	if r.Origin != "" && r.Origin != "source" && r.Origin != "seed" {
+		p.add(path{"origin"}, "%q is neither source nor seed", r.Origin)
 	}
 	for i, arch := range r.Arches {
 		if arch != "x86_64" && (arch != "noarch" || len(r.Arches) > 1) {

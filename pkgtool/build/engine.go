@@ -1,0 +1,259 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"ashlar/pkgtool/build/recipe"
+	"ashlar/pkgtool/build/seed"
+	"ashlar/pkgtool/build/source"
+	"ashlar/pkgtool/pkgfile"
+	"ashlar/signing"
+)
+
+// Seed is the bootstrap tool chain: layers of unpacked programs.
+type Seed interface {
+	recipe.Seed
+	// Digest identifies the content of a layer.
+	Digest(layer string) string
+	// Materialize returns the folder with a layer's files, fetching what is
+	// missing. The folder must not be changed.
+	Materialize(ctx context.Context, layer string) (dir string, err error)
+}
+
+// Engine builds recipes. Set its fields before the first Build.
+type Engine struct {
+	Tree    *recipe.Tree
+	Seed    Seed
+	Fetcher *source.Fetcher
+	Cache   *Cache
+
+	Parallel  int         // recipes built at a time; 0 means 2
+	Jobs      int         // jobs of one build; 0 means one per core
+	KeepGoing bool        // after a failure, build what does not depend on it
+	Report    func(Event) // is told what happens, from several goroutines; may be nil
+
+	Out    string              // folder for signed packages; "" exports none
+	Signer *signing.PrivateKey // signs what is exported
+
+	// Failed is called with the still existing build after a step failed, to
+	// let a person look around; may be nil.
+	Failed func(ctx context.Context, f *FailedBuild)
+
+	digests *fileDigests
+}
+
+// Built is one package a build made or found.
+type Built struct {
+	Recipe  string `json:"recipe"`
+	Package string `json:"package"`
+	File    string `json:"file"`   // name-version-release.arch.ashlar
+	Path    string `json:"path"`   // signed where the engine exports, else in the cache
+	SHA256  string `json:"sha256"` // of the unsigned file
+	Cached  bool   `json:"cached"`
+}
+
+// Open returns an engine for the recipes below dir on this host: its seed.lock,
+// the host's mirrors and the user's cache.
+func Open(dir string) (*Engine, error) {
+	tree, err := recipe.LoadTree(dir, "x86_64")
+	if err != nil {
+		return nil, err
+	}
+	lock, err := seed.ReadLock(filepath.Join(dir, "seed.lock"))
+	if err != nil {
+		return nil, err
+	}
+	fetcher, err := source.Host()
+	if err != nil {
+		return nil, err
+	}
+	cache, err := OpenCache(filepath.Join(fetcher.CacheDir, "build"))
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{Tree: tree, Fetcher: fetcher, Cache: cache}
+	e.Seed = &lockedSeed{lock, fetcher, e}
+	return e, nil
+}
+
+// lockedSeed is the seed of a seed.lock.
+type lockedSeed struct {
+	lock    *seed.Lock
+	fetcher *source.Fetcher
+	engine  *Engine
+}
+
+func (s *lockedSeed) LayerOf(name string) (string, bool) { return s.lock.LayerOf(name) }
+func (s *lockedSeed) Digest(layer string) string         { return s.lock.Digest(layer) }
+func (s *lockedSeed) Materialize(ctx context.Context, layer string) (string, error) {
+	return seed.Materialize(ctx, s.lock, layer, s.fetcher, s.fetcher.CacheDir, nil)
+}
+
+// Build makes the packages of the named recipes (all when there are none) and
+// of everything they need, and returns those of the named ones and their needs
+// in build order. What is in the cache is not built again.
+func (e *Engine) Build(ctx context.Context, names []string) ([]Built, error) {
+	order, before, err := e.Tree.Order(names, e.Seed)
+	if err != nil {
+		return nil, err
+	}
+	if e.Out != "" {
+		if err := os.MkdirAll(e.Out, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	e.digests = e.Cache.openDigests()
+	s := newSchedule(e, order, before)
+	err = s.run(ctx)
+	if saveErr := e.digests.save(); err == nil {
+		err = saveErr
+	}
+	return s.built(), err
+}
+
+// outcome are the packages of one recipe.
+type outcome struct {
+	packages []*builtPackage
+	built    []Built
+}
+
+// buildRecipe makes or finds the packages of one recipe; available are those
+// of all recipes before it.
+func (e *Engine) buildRecipe(ctx context.Context, r *recipe.Recipe, available []*builtPackage) (*outcome, error) {
+	start := time.Now()
+	root, err := e.resolveRoot(r, newUniverse(available))
+	if err != nil {
+		return nil, err
+	}
+	a, err := e.action(r, root)
+	if err != nil {
+		return nil, err
+	}
+	actionKey := key(a)
+	spec, err := e.packaging(r, actionKey)
+	if err != nil {
+		return nil, err
+	}
+	resultKey := key(spec)
+	res, cached := e.readResult(resultKey), true
+	if res == nil {
+		cached = false
+		if res, err = e.makeResult(ctx, r, root, a, actionKey, spec, resultKey); err != nil {
+			return nil, err
+		}
+	}
+	out, err := e.outcome(ctx, r, res, cached)
+	if err != nil {
+		return nil, err
+	}
+	kind := Done
+	if cached {
+		kind = Cached
+	}
+	e.report(Event{Kind: kind, Recipe: r.Name, Seconds: time.Since(start).Seconds()})
+	return out, nil
+}
+
+// makeResult builds, unless the installed files of the action are at hand, and
+// divides the files into packages.
+func (e *Engine) makeResult(ctx context.Context, r *recipe.Recipe, root *buildRoot, a *action, actionKey string, spec *packaging, resultKey string) (*result, error) {
+	l, err := e.Cache.lock(ctx, "action-"+actionKey[:16], func() {
+		e.report(Event{Kind: Waiting, Recipe: r.Name, Text: "another pkgtool is building it"})
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer l.release()
+	if res := e.readResult(resultKey); res != nil {
+		return res, nil
+	}
+	name := r.Name + "-" + actionKey
+	if !e.Cache.exists("installed", name+".json") {
+		e.report(Event{Kind: Started, Recipe: r.Name, Text: e.whyStarted(r, a)})
+		seconds, err := e.execute(ctx, r, root, a, actionKey)
+		if err != nil {
+			return nil, err
+		}
+		if err := e.Cache.writeJSON(installedFile{r.Name, seconds}, "installed", name+".json"); err != nil {
+			return nil, err
+		}
+		if err := e.writeLast(a); err != nil {
+			return nil, err
+		}
+	}
+	e.report(Event{Kind: Packaging, Recipe: r.Name})
+	res, err := e.pack(ctx, r, root, actionKey, spec, e.Cache.path("installed", name))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.Name, explainDisk(err))
+	}
+	if err := e.Cache.writeJSON(res, "results", resultKey+".json"); err != nil {
+		return nil, err
+	}
+	e.Cache.dropOlder(r.Name, actionKey)
+	return res, nil
+}
+
+// result are the packages made from one packaging.
+type result struct {
+	Packages []resultPackage `json:"packages"`
+}
+
+type resultPackage struct {
+	Name   string `json:"name"`
+	File   string `json:"file"`
+	SHA256 string `json:"sha256"`
+	Digest string `json:"digest"` // see buildDigest
+}
+
+// readResult returns nil unless every package is there.
+func (e *Engine) readResult(resultKey string) *result {
+	var res result
+	if !e.Cache.readJSON(&res, "results", resultKey+".json") {
+		return nil
+	}
+	for _, p := range res.Packages {
+		if !e.Cache.exists("packages", p.SHA256+pkgfile.MediaSuffix) {
+			return nil
+		}
+	}
+	return &res
+}
+
+// outcome opens the packages of a result, and exports them.
+func (e *Engine) outcome(ctx context.Context, r *recipe.Recipe, res *result, cached bool) (*outcome, error) {
+	out := &outcome{}
+	for _, rp := range res.Packages {
+		path := e.Cache.path("packages", rp.SHA256+pkgfile.MediaSuffix)
+		file, err := pkgfile.OpenFile(path)
+		if err != nil {
+			return nil, err
+		}
+		p := &builtPackage{owned: e.Tree.Package(rp.Name), manifest: file.Manifest(), sha256: rp.SHA256, digest: rp.Digest}
+		if e.Out != "" {
+			path, err = e.export(ctx, file)
+		}
+		if err = errors.Join(err, file.Close()); err != nil {
+			return nil, fmt.Errorf("%s: %w", r.Name, err)
+		}
+		out.packages = append(out.packages, p)
+		out.built = append(out.built, Built{r.Name, rp.Name, rp.File, path, rp.SHA256, cached})
+	}
+	return out, nil
+}
+
+// jobs is how many jobs a build may run.
+func (e *Engine) jobs(r *recipe.Recipe) int {
+	switch {
+	case !r.Build.IsParallel():
+		return 1
+	case e.Jobs > 0:
+		return e.Jobs
+	}
+	return runtime.NumCPU()
+}

@@ -1,0 +1,32 @@
+package build
+
+// Kind is what an [Event] tells.
+type Kind string
+
+// The kinds of events.
+const (
+	Fetching  Kind = "fetching"  // a source: Text is its name, Done and Total bytes
+	Waiting   Kind = "waiting"   // for something outside: Text
+	Started   Kind = "building"  // Text says why
+	Phase     Kind = "phase"     // a build enters a phase: Text
+	Packaging Kind = "packaging" // what was installed is divided into packages
+	Done      Kind = "built"     // Seconds
+	Cached    Kind = "cached"    // nothing to do
+	Failed    Kind = "failed"    // Text is the reason
+	Skipped   Kind = "skipped"   // Text names what failed before
+)
+
+// Event is told to the user of an engine while it works.
+type Event struct {
+	Kind        Kind    `json:"kind"`
+	Recipe      string  `json:"recipe"`
+	Text        string  `json:"text,omitempty"`
+	Seconds     float64 `json:"seconds,omitempty"`
+	Done, Total int64   `json:"-"`
+}
+
+func (e *Engine) report(ev Event) {
+	if e.Report != nil {
+		e.Report(ev)
+	}
+}

@@ -1,0 +1,322 @@
+package build
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"ashlar/pkgtool/build/recipe"
+	"ashlar/pkgtool/build/sandbox"
+	"ashlar/pkgtool/fault"
+)
+
+// workFolders are the folders of one build on the host.
+type workFolders struct {
+	build, dest, sources, recipe string
+	source                       string // $SRCDIR, below build
+	scratch                      string
+}
+
+func makeFolders(dir string, r *recipe.Recipe) (*workFolders, error) {
+	w := &workFolders{
+		build: filepath.Join(dir, "build"), dest: filepath.Join(dir, "dest"),
+		sources: filepath.Join(dir, "sources"), recipe: filepath.Join(dir, "recipe"),
+		scratch: filepath.Join(dir, "scratch"),
+	}
+	w.source = filepath.Join(w.build, path.Base(sourceFolder(r)))
+	objects := filepath.Join(w.build, path.Base(objectsFolder))
+	for _, d := range []string{w.build, w.dest, w.sources, w.recipe, w.scratch, w.source, objects} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return nil, err
+		}
+		if err := os.Chmod(d, 0o755); err != nil { // whatever the umask
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// FailedBuild is a build whose step failed, before its folder is removed.
+type FailedBuild struct {
+	Recipe string
+	spec   sandbox.Spec
+}
+
+// Shell runs bash in the build's root, on the caller's terminal.
+func (f *FailedBuild) Shell(ctx context.Context) error {
+	spec := f.spec
+	spec.Terminal = true
+	spec.Commands = []sandbox.Command{{Name: "bash", Argv: []string{"/usr/bin/bash"}, Dir: buildFolder}}
+	return sandbox.Run(ctx, spec)
+}
+
+// execute runs an action in the sandbox and keeps what it installed in the
+// cache. It returns how long that took.
+func (e *Engine) execute(ctx context.Context, r *recipe.Recipe, root *buildRoot, a *action, actionKey string) (seconds float64, err error) {
+	work, err := e.Cache.newWork(r.Name)
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		if rmErr := work.remove(); err == nil {
+			err = rmErr
+		}
+	}()
+	folders, err := makeFolders(work.path, r)
+	if err != nil {
+		return 0, explainDisk(err)
+	}
+	if err := e.provideSources(ctx, r, folders); err != nil {
+		return 0, err
+	}
+	if err := e.provideRecipe(r, folders); err != nil {
+		return 0, err
+	}
+	lower, err := e.lower(ctx, root)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", r.Name, err)
+	}
+	file, err := e.logFile(r, actionKey)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	log := &buildLog{w: bufio.NewWriterSize(file, 64<<10), engine: e, recipe: r.Name}
+	start := time.Now()
+	spec := sandbox.Spec{
+		Lower: lower, Scratch: folders.scratch, Log: log, Env: environ(a.Env),
+		Binds: []sandbox.Bind{
+			{Source: folders.build, Target: buildFolder, Writable: true},
+			{Source: folders.dest, Target: destFolder, Writable: true},
+			{Source: folders.sources, Target: sourcesFolder},
+			{Source: folders.recipe, Target: recipeFolder},
+		},
+	}
+	spec.Commands = e.commands(r, a)
+	if len(spec.Commands) > 0 {
+		err = sandbox.Run(ctx, spec)
+		if flushErr := log.flush(); err == nil {
+			err = explainDisk(flushErr)
+		}
+		if err != nil {
+			return 0, e.explainFailure(ctx, r, spec, file.Name(), folders, err)
+		}
+	}
+	if err := tidy(folders.dest); err != nil {
+		return 0, fmt.Errorf("%s: %w", r.Name, err)
+	}
+	if a.Strip {
+		if err := e.strip(ctx, r, spec, folders.dest); err != nil {
+			log.flush()
+			return 0, fmt.Errorf("%s: remove debugging symbols: %w (log: %s)", r.Name, err, file.Name())
+		}
+	}
+	if err := errors.Join(log.flush(), file.Close()); err != nil {
+		return 0, explainDisk(err)
+	}
+	seconds = time.Since(start).Seconds()
+	e.recordSeconds(r.Name, seconds)
+	// A folder of that name is from an engine that was killed before it wrote
+	// the entry beside it.
+	name := r.Name + "-" + actionKey
+	if err := sandbox.RemoveTree(e.Cache.path("installed", name)); err != nil {
+		return 0, err
+	}
+	return seconds, e.Cache.keep(folders.dest, "installed", name)
+}
+
+// provideRecipe copies the recipe's files and patches for the build to read.
+func (e *Engine) provideRecipe(r *recipe.Recipe, w *workFolders) error {
+	files, err := recipeFiles(r)
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		target := filepath.Join(w.recipe, name)
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+			return explainDisk(err)
+		}
+		info, err := os.Stat(filepath.Join(r.Dir(), name))
+		if err != nil {
+			return err
+		}
+		mode := os.FileMode(0o644)
+		if info.Mode()&0o100 != 0 {
+			mode = 0o755
+		}
+		if err := copyFile(filepath.Join(r.Dir(), name), target, mode); err != nil {
+			return explainDisk(err)
+		}
+	}
+	return nil
+}
+
+// commands turns an action's steps into commands of the sandbox.
+func (e *Engine) commands(r *recipe.Recipe, a *action) []sandbox.Command {
+	jobs := fmt.Sprint(e.jobs(r))
+	var list []sandbox.Command
+	for _, p := range a.Patches {
+		list = append(list, sandbox.Command{
+			Name: "prepare: patch " + p.Name,
+			Argv: []string{"patch", "-p1", "-F0", "--batch", "--forward", "--no-backup-if-mismatch", "-i", recipeFolder + "/" + p.Name},
+			Dir:  a.Env["SRCDIR"], Env: []string{"JOBS=" + jobs},
+		})
+	}
+	for _, c := range a.Commands {
+		env := map[string]string{"JOBS": jobs}
+		for k, v := range c.Env {
+			env[k] = expandEnv(v, a.Env, env)
+		}
+		cmd := sandbox.Command{Name: c.Phase, Env: environ(env), Dir: expandEnv(c.Dir, a.Env, env)}
+		if c.Name != "" {
+			cmd.Name += ": " + c.Name
+		}
+		if !path.IsAbs(cmd.Dir) {
+			cmd.Dir = path.Join(a.Env["SRCDIR"], cmd.Dir)
+		}
+		if c.Run != "" {
+			cmd.Argv = []string{"/usr/bin/bash", "-euo", "pipefail", "-c", c.Run}
+		}
+		for _, arg := range c.Exec {
+			cmd.Argv = append(cmd.Argv, expandEnv(arg, a.Env, env))
+		}
+		list = append(list, cmd)
+	}
+	return list
+}
+
+// expandEnv fills ${env.NAME}; an unknown variable is empty.
+func expandEnv(text string, scopes ...map[string]string) string {
+	for {
+		before, rest, ok := strings.Cut(text, "${env.")
+		if !ok {
+			return text
+		}
+		name, after, ok := strings.Cut(rest, "}")
+		if !ok {
+			return text
+		}
+		value := ""
+		for _, scope := range scopes {
+			if v, ok := scope[name]; ok {
+				value = v
+			}
+		}
+		text = before + value + after
+	}
+}
+
+// explainFailure adds the end of the log and what to do next.
+func (e *Engine) explainFailure(ctx context.Context, r *recipe.Recipe, spec sandbox.Spec, log string, w *workFolders, err error) error {
+	var exit *sandbox.ExitError
+	var limit *sandbox.LimitError
+	if !errors.As(err, &exit) && !errors.As(err, &limit) {
+		return fmt.Errorf("%s: %w", r.Name, explainDisk(err))
+	}
+	if e.Failed != nil {
+		e.Failed(ctx, &FailedBuild{r.Name, spec})
+	}
+	text := fmt.Errorf("%s: %w; the end of its log, %s:\n%s", r.Name, err, log, tail(log, 30))
+	if nearlyFull(w.build) {
+		return fault.Mark(fmt.Errorf("%w\nthe file system of the cache is full", text), fault.Failed, diskHint)
+	}
+	return fault.Mark(text, fault.Failed, "pkgtool build "+r.Name+" --shell-on-failure shows the build as it stopped")
+}
+
+// tail returns the last lines of a file, indented.
+func tail(name string, lines int) string {
+	f, err := os.Open(name)
+	if err != nil {
+		return "  " + err.Error()
+	}
+	defer f.Close()
+	const most = 16 << 10
+	if info, err := f.Stat(); err == nil && info.Size() > most {
+		_, _ = f.Seek(-most, io.SeekEnd)
+	}
+	data, _ := io.ReadAll(io.LimitReader(f, most))
+	all := strings.Split(strings.TrimRight(strings.ToValidUTF8(string(data), "?"), "\n"), "\n")
+	all = all[max(0, len(all)-lines):]
+	for i, line := range all {
+		all[i] = "  | " + strings.Map(printable, line)
+	}
+	return strings.Join(all, "\n")
+}
+
+func printable(r rune) rune {
+	if r == '\t' {
+		return ' '
+	}
+	if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) {
+		return -1
+	}
+	return r
+}
+
+// buildLog writes the log and tells which phase a build is in.
+type buildLog struct {
+	mu     sync.Mutex
+	w      *bufio.Writer
+	engine *Engine
+	recipe string
+	line   []byte // the beginning of a line that is not complete
+	phase  string
+}
+
+func (l *buildLog) Write(data []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for rest := data; len(rest) > 0; {
+		line, more, complete := bytes.Cut(rest, []byte("\n"))
+		if len(l.line) < 200 {
+			l.line = append(l.line, line[:min(len(line), 200)]...)
+		}
+		rest = more
+		if !complete {
+			break
+		}
+		l.see(string(l.line))
+		l.line = l.line[:0]
+	}
+	return l.w.Write(data)
+}
+
+// see looks for the lines by which the sandbox announces a command.
+func (l *buildLog) see(line string) {
+	name, ok := strings.CutPrefix(line, "==> ")
+	if !ok {
+		return
+	}
+	phase, _, _ := strings.Cut(name, ":")
+	if phase != l.phase {
+		l.phase = phase
+		l.engine.report(Event{Kind: Phase, Recipe: l.recipe, Text: phase})
+	}
+}
+
+func (l *buildLog) flush() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Flush()
+}
+
+var secondsLock sync.Mutex
+
+// recordSeconds remembers how long a recipe takes, for the next schedule.
+// Nothing depends on it, so a failure is not one of the build.
+func (e *Engine) recordSeconds(name string, seconds float64) {
+	secondsLock.Lock()
+	defer secondsLock.Unlock()
+	all := e.recordedSeconds()
+	all[name] = seconds
+	_ = e.Cache.writeJSON(all, "seconds.json")
+}

@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"ashlar/pkgtool/build"
+	"ashlar/signing"
+
+	"github.com/spf13/cobra"
+)
+
+// buildCommands build recipes.
+func buildCommands(app *App) []*cobra.Command {
+	var o buildOptions
+	cmd := &cobra.Command{
+		Use:   "build [NAME...]",
+		Short: "Build packages from recipes, and whatever they need; all recipes when none is named",
+		Long: "Build packages from recipes, and whatever they need; all recipes when none is named.\n\n" +
+			"What was built before from the same inputs comes from the cache ($ASHLAR_CACHE, else\n" +
+			"~/.cache/ashlar). Packages are signed with the default key, which is made on first use.",
+		RunE: func(cmd *cobra.Command, names []string) error { return o.run(cmd.Context(), app, names) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.recipes, "recipes", "recipes", "folder of all recipes")
+	flags.StringVar(&o.out, "out", "build/packages", "folder for the signed packages")
+	flags.IntVarP(&o.jobs, "jobs", "j", 0, "jobs of one build; 0 means one per core")
+	flags.IntVar(&o.parallel, "parallel", 0, "recipes built at a time; 0 means 2")
+	flags.BoolVar(&o.keepGoing, "keep-going", false, "after a failure, build what does not depend on it")
+	flags.BoolVar(&o.shell, "shell-on-failure", false, "open a shell in the build root when a step fails")
+	return []*cobra.Command{cmd}
+}
+
+type buildOptions struct {
+	recipes, out     string
+	jobs, parallel   int
+	keepGoing, shell bool
+}
+
+func (o *buildOptions) run(ctx context.Context, app *App, names []string) error {
+	engine, err := build.Open(o.recipes)
+	if err != nil {
+		return err
+	}
+	store, err := signing.OpenStore(signing.DefaultDir())
+	if err != nil {
+		return err
+	}
+	signer, made, err := store.EnsureDefault()
+	if err != nil {
+		return err
+	}
+	if made {
+		app.Say("made a development key in %s; pkgtool key shows it", store.Dir())
+	}
+	engine.Out, engine.Signer = o.out, signer
+	engine.Jobs, engine.Parallel, engine.KeepGoing = o.jobs, o.parallel, o.keepGoing
+	engine.Report = BuildReporter(app)
+	if o.shell {
+		engine.Parallel = 1
+		engine.Failed = func(ctx context.Context, f *build.FailedBuild) {
+			app.Say("%s stopped here; leave the shell to end", f.Recipe)
+			if err := f.Shell(ctx); err != nil {
+				app.Say("the shell ended: %v", err)
+			}
+		}
+	}
+	built, err := engine.Build(ctx, names)
+	if err != nil {
+		return err
+	}
+	return app.Print(built, func(w io.Writer) {
+		for _, b := range built {
+			fmt.Fprintln(w, b.Path)
+		}
+	})
+}
+
+// BuildReporter tells a person what an engine does, one line for each event.
+func BuildReporter(app *App) func(build.Event) {
+	var mu sync.Mutex
+	fetching := map[string]bool{}
+	return func(ev build.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch ev.Kind {
+		case build.Fetching:
+			// One line for what is not in the cache, however often it is told.
+			if id := ev.Recipe + "\x00" + ev.Text; !fetching[id] && ev.Done < ev.Total {
+				fetching[id] = true
+				app.Say("%-10s %s: %s (%.1f MB)", ev.Kind, ev.Recipe, ev.Text, float64(ev.Total)/1e6)
+			}
+		case build.Phase, build.Packaging:
+			if app.Verbose {
+				app.Say("%-10s %s %s", ev.Kind, ev.Recipe, ev.Text)
+			}
+		case build.Done:
+			app.Say("%-10s %s in %.1f s", ev.Kind, ev.Recipe, ev.Seconds)
+		case build.Cached:
+			if app.Verbose {
+				app.Say("%-10s %s", ev.Kind, ev.Recipe)
+			}
+		case build.Failed:
+			app.Say("%-10s %s", ev.Kind, ev.Recipe)
+		default:
+			app.Say("%-10s %s (%s)", ev.Kind, ev.Recipe, ev.Text)
+		}
+	}
+}
