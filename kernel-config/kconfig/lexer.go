@@ -12,10 +12,16 @@ type token struct {
 	macro  bool
 }
 
+// maxWords bounds a logical line; the longest of Linux 6.1 has about 100.
+const maxWords = 2000
+
 // words splits a logical line into tokens. A comment ends it.
 func words(line string) ([]token, error) {
 	var out []token
 	for i := 0; i < len(line); {
+		if len(out) > maxWords {
+			return nil, fmt.Errorf("a line of more than %d words", maxWords)
+		}
 		switch c := line[i]; {
 		case c == ' ' || c == '\t' || c == '\r':
 			i++

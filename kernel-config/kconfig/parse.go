@@ -50,6 +50,7 @@ type parser struct {
 	blocks    []*block
 	current   *Definition // the config entry whose attributes follow
 	name      string      // its symbol
+	depending int         // "depends on" lines since the last entry began
 }
 
 func (p *parser) file(name string, depth int) error {

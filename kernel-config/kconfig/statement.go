@@ -17,6 +17,11 @@ func (p *parser) statement(file string, number int, line string, depth int) erro
 		return err
 	}
 	keyword, rest := ws[0].text, ws[1:]
+	if keyword != "depends" {
+		p.depending = 0
+	} else if p.depending++; p.depending > maxWords {
+		return fmt.Errorf("more than %d conditions of one entry", maxWords)
+	}
 	switch keyword {
 	case "source":
 		p.close()
