@@ -246,7 +246,11 @@ func (d *download) once(ctx context.Context) error {
 	if a.length >= 0 && a.length < left {
 		return tuf.Refuse(tuf.Tampered, "the file is %d bytes shorter than the index states", left-a.length)
 	}
-	return d.copy(ctx, &counting{a.body, &watch.bytes}, left)
+	err = d.copy(ctx, &counting{a.body, &watch.bytes}, left)
+	if err == errTruncated && a.framed {
+		return tuf.Refuse(tuf.Tampered, "the file is shorter than the index states")
+	}
+	return err
 }
 
 func (d *download) copy(ctx context.Context, body io.Reader, left int64) error {

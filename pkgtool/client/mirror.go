@@ -26,11 +26,12 @@ type mirror interface {
 	get(ctx context.Context, path string, offset int64) (*answer, error)
 }
 
-// answer is the body of a file, from start on. length is -1 if the mirror does
-// not say.
+// answer is the body of a file, from start on.
 type answer struct {
-	body          io.ReadCloser
-	start, length int64
+	body   io.ReadCloser
+	start  int64
+	length int64 // of body; -1 if the mirror does not say
+	framed bool  // the end of body is certain to be the end the mirror meant
 }
 
 // folder is a mirror on this machine.
@@ -53,7 +54,7 @@ func (f folder) get(_ context.Context, name string, offset int64) (*answer, erro
 		file.Close()
 		return nil, err
 	}
-	return &answer{file, offset, max(0, info.Size()-offset)}, nil
+	return &answer{file, offset, max(0, info.Size()-offset), true}, nil
 }
 
 // openRegular opens a regular file; a fifo or device is not waited for.
@@ -121,9 +122,11 @@ func readAnswer(resp *http.Response, offset int64) (*answer, error) {
 	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
 		return nil, tuf.Refuse(tuf.Tampered, "the server encodes the file as %.40q; it must be served as it is", enc)
 	}
+	// A body without length that ends with the connection may have been cut.
+	framed := resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0 || resp.ProtoMajor > 1
 	switch resp.StatusCode {
 	case http.StatusOK:
-		return &answer{resp.Body, 0, resp.ContentLength}, nil
+		return &answer{resp.Body, 0, resp.ContentLength, framed}, nil
 	case http.StatusPartialContent:
 		var first, last, total int64
 		said := resp.Header.Get("Content-Range")
@@ -131,7 +134,7 @@ func readAnswer(resp *http.Response, offset int64) (*answer, error) {
 		if offset == 0 || err != nil || n != 3 || first != offset || last < first || total != last+1 {
 			return nil, errRange
 		}
-		return &answer{resp.Body, first, resp.ContentLength}, nil
+		return &answer{resp.Body, first, resp.ContentLength, framed}, nil
 	case http.StatusRequestedRangeNotSatisfiable:
 		return nil, errRange
 	}

@@ -54,16 +54,20 @@ func (l Limits) readFile(ctx context.Context, m mirror, path string, max, size i
 			return err
 		}
 		defer a.body.Close()
+		over := tuf.Unbounded
+		if size >= 0 {
+			over = tuf.Tampered
+		}
 		if a.length > max {
-			return tuf.Refuse(tuf.Unbounded, "answer of %d bytes; at most %d are allowed", a.length, max)
+			return tuf.Refuse(over, "answer of %d bytes; at most %d are allowed", a.length, max)
 		}
 		data, err = io.ReadAll(io.LimitReader(&counting{a.body, &watch.bytes}, max+1))
 		switch {
 		case err != nil:
 			return causeOf(ctx, err)
 		case int64(len(data)) > max:
-			return tuf.Refuse(tuf.Unbounded, "more than the %d bytes allowed", max)
-		case a.length >= 0 && int64(len(data)) < a.length:
+			return tuf.Refuse(over, "more than the %d bytes allowed", max)
+		case a.length >= 0 && int64(len(data)) < a.length, size > int64(len(data)) && !a.framed:
 			return errTruncated
 		case size >= 0 && int64(len(data)) != size:
 			return tuf.Refuse(tuf.Tampered, "%d bytes instead of the %d that were signed", len(data), size)

@@ -37,6 +37,8 @@ type world struct {
 	dir  string
 	dirs client.Dirs
 
+	older string // a copy of the repository as it was a day earlier
+
 	mu     sync.Mutex
 	warned []error
 }
@@ -49,11 +51,19 @@ func newWorld(t *testing.T) (w *world, older string) {
 	w.repo, w.dir = repotest.Repository(t, repo.Settings{}, &w.now, w.key)
 	w.publish("zlib-1.2.13-1")
 	older = w.copyRepo()
+	w.older = older
 	w.now = w.now.Add(24 * time.Hour)
 	w.publish("bash-5.2.15-1")
 	w.dirs = client.DirsOf(t.TempDir())
 	w.trust(repotest.Root(t, w.dir))
 	return w, older
+}
+
+// newcomer is the same world with a client that has seen nothing yet.
+func (w *world) newcomer(t *testing.T) *world {
+	n := &world{t: t, now: w.now, key: w.key, repo: w.repo, dir: w.dir, older: w.older, dirs: client.DirsOf(t.TempDir())}
+	n.trust(repotest.Root(t, w.dir))
+	return n
 }
 
 func (w *world) trust(root []byte) {
@@ -87,7 +97,7 @@ func (w *world) copyRepo() string {
 }
 
 // quick are limits short enough for tests.
-var quick = client.Limits{Connect: 2 * time.Second, Stall: 300 * time.Millisecond, MinimumRate: 4096, Metadata: 3 * time.Second,
+var quick = client.Limits{Connect: 2 * time.Second, Stall: 300 * time.Millisecond, MinimumRate: 256, Metadata: 3 * time.Second,
 	Attempts: 2, Backoff: time.Millisecond}
 
 // client opens a client of mirrors at urls.
