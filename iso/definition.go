@@ -24,6 +24,7 @@ type Image struct {
 	Formats      []string     `yaml:"formats,omitempty" jsonschema:"enum=iso" jsonschema_description:"what to make; default: [iso]"`
 	Volume       string       `yaml:"volume,omitempty" jsonschema_description:"volume id, by which the started system finds its medium; A-Z, 0-9 and _; default: ASHLAR"`
 	Packages     []string     `yaml:"packages" jsonschema_description:"what the image must contain, as dependencies: names with constraints; what they require comes along"`
+	Offers       []string     `yaml:"offers,omitempty" jsonschema_description:"further packages to build and publish with the image, for its systems to install; not on the medium"`
 	Kernel       string       `yaml:"kernel,omitempty" jsonschema_description:"package that brings the kernel; default: linux-virt"`
 	Bootloader   string       `yaml:"bootloader,omitempty" jsonschema_description:"package that brings GRUB's images; default: grub"`
 	LiveInit     string       `yaml:"live_init,omitempty" jsonschema_description:"package that brings the live system's first program; default: ashlar-liveinit"`
@@ -119,11 +120,18 @@ func Schema() ([]byte, error) { return strictyaml.Schema(&Image{}, "Ashlar image
 
 // Dependencies returns what the image must contain, the kernel included.
 func (m *Image) Dependencies() ([]version.Dependency, error) {
+	return parseDependencies(append([]string{m.Kernel}, m.Packages...))
+}
+
+// Offered returns what is published with the image beside its own packages.
+func (m *Image) Offered() ([]version.Dependency, error) { return parseDependencies(m.Offers) }
+
+func parseDependencies(texts []string) ([]version.Dependency, error) {
 	var list []version.Dependency
-	for _, text := range append([]string{m.Kernel}, m.Packages...) {
+	for _, text := range texts {
 		d, err := version.ParseDependency(text)
 		if err != nil {
-			return nil, fault.Mark(fmt.Errorf("image %s: %w", m.Name, err), fault.Usage, "")
+			return nil, fault.Mark(err, fault.Usage, "")
 		}
 		list = append(list, d)
 	}
@@ -187,6 +195,9 @@ func (m *Image) check() error {
 		return fmt.Errorf("compression %q is not known; use default, better or best", m.Compression)
 	}
 	if _, err := m.Dependencies(); err != nil {
+		return err
+	}
+	if _, err := m.Offered(); err != nil {
 		return err
 	}
 	return m.checkFiles()

@@ -90,7 +90,7 @@ func (k *kernel) modules(names []string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("modules of the initial RAM file system: %w", err)
 	}
-	needs, files := parseDependencies(string(list))
+	needs, files := parseModuleList(string(list))
 	builtin := map[string]bool{}
 	if list, err := read(k.p, k.dir+"modules.builtin", maxListFile); err == nil {
 		for _, line := range strings.Fields(string(list)) {
@@ -122,8 +122,8 @@ func (k *kernel) modules(names []string) ([]string, error) {
 	return order, nil
 }
 
-// parseDependencies reads modules.dep: "file: needed files", nearest first.
-func parseDependencies(list string) (needs map[string][]string, files map[string]string) {
+// parseModuleList reads modules.dep: "file: needed files", nearest first.
+func parseModuleList(list string) (needs map[string][]string, files map[string]string) {
 	needs, files = map[string][]string{}, map[string]string{}
 	for _, line := range strings.Split(list, "\n") {
 		file, rest, ok := strings.Cut(line, ":")

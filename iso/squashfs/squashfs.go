@@ -42,6 +42,7 @@ const (
 	none            = ^uint32(0)
 	padTo           = 4096 // so that a loop device of 4 KiB sectors sees the whole image
 
+	zstdCompressor = 6
 	flagDuplicates = 0x0040
 	flagExportable = 0x0080
 	flagNoXattrs   = 0x0200

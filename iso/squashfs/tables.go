@@ -153,7 +153,6 @@ func (m *image) putSuperblock(s *superblock) error {
 	if s.xattr == noTable {
 		flags |= flagNoXattrs
 	}
-	const zstdCompressor = 6
 	b := append32(nil, superblockMagic, uint32(len(m.number)), m.opt.Time, uint32(m.opt.BlockSize), uint32(len(m.fragments)))
 	for _, v := range []uint16{zstdCompressor, uint16(bits.TrailingZeros(uint(m.opt.BlockSize))), flags, uint16(len(m.ids.index)), 4, 0} {
 		b = le.AppendUint16(b, v)

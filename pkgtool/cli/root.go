@@ -59,6 +59,7 @@ var groups = []func(*App) []*cobra.Command{
 	bootCommands,
 	recipeCommands,
 	buildCommands,
+	imageCommands,
 	seedCommands,
 	sourceCommands,
 }

@@ -1,0 +1,243 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"ashlar/iso"
+	"ashlar/iso/tree"
+	"ashlar/pkgtool/build"
+	"ashlar/pkgtool/build/recipe"
+	"ashlar/pkgtool/build/source"
+	"ashlar/pkgtool/fault"
+	"ashlar/pkgtool/pkgfile"
+	"ashlar/pkgtool/version"
+	"ashlar/repo"
+	"ashlar/signing"
+)
+
+// channel is what a release publishes to.
+const channel = "stable"
+
+// DefaultRepository is the name of the repository when the image names none.
+const DefaultRepository = "ashlar"
+
+// Options of a release.
+type Options struct {
+	Recipes  string            // folder of the recipes
+	Image    *iso.Image        // what to make
+	Out      string            // folder for packages/, repo/ and the image
+	Keys     string            // folder of private keys; "" is the user's
+	Engine   *build.Engine     // nil opens one for Recipes; Out and Signer are set here
+	Progress func(step string) // called when a step of the release begins; may be nil
+}
+
+// Result is what a release made.
+type Result struct {
+	Image       *iso.Result       `json:"image"`
+	Packages    []build.Built     `json:"packages"`
+	Repository  string            `json:"repository"` // folder
+	Publication *repo.Publication `json:"publication"`
+	Installed   []string          `json:"installed"`          // packages in the image, name and version
+	KeyMade     string            `json:"key_made,omitempty"` // fingerprint, if the user had no key
+	Boot        string            `json:"boot"`               // the command that starts the image
+}
+
+// Image builds, signs, publishes and assembles.
+func Image(ctx context.Context, o Options) (*Result, error) {
+	r := &release{Options: o, result: &Result{}}
+	if r.Progress == nil {
+		r.Progress = func(string) {}
+	}
+	if r.Keys == "" {
+		r.Keys = signing.DefaultDir()
+	}
+	for _, step := range []func(context.Context) error{r.openKey, r.build, r.publish, r.assemble} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return r.result, nil
+}
+
+// release is one run.
+type release struct {
+	Options
+	key    *signing.PrivateKey
+	result *Result
+}
+
+func (r *release) openKey(context.Context) error {
+	store, err := signing.OpenStore(r.Keys)
+	if err != nil {
+		return err
+	}
+	var made bool
+	if r.key, made, err = store.EnsureDefault(); err != nil {
+		return err
+	}
+	if made {
+		r.result.KeyMade = r.key.Fingerprint()
+	}
+	return nil
+}
+
+// build makes the packages of the image, of its tools and of what it offers.
+func (r *release) build(ctx context.Context) error {
+	if r.Engine == nil {
+		var err error
+		if r.Engine, err = build.Open(r.Recipes); err != nil {
+			return err
+		}
+	}
+	r.Engine.Out, r.Engine.Signer = filepath.Join(r.Out, "packages"), r.key
+	names, err := r.recipes()
+	if err != nil {
+		return err
+	}
+	r.Progress("build packages")
+	r.result.Packages, err = r.Engine.Build(ctx, names)
+	return err
+}
+
+// recipes returns the names of the recipes to build: those of what the image
+// asks for, and of what their packages need at run time by name. Needs that
+// packages get automatically lead to recipes built before them anyway.
+func (r *release) recipes() ([]string, error) {
+	wanted, err := r.Image.Dependencies()
+	if err != nil {
+		return nil, err
+	}
+	offered, err := r.Image.Offered()
+	if err != nil {
+		return nil, err
+	}
+	names := slices.Clone(r.Image.Tools())
+	for _, d := range slices.Concat(wanted, offered) {
+		names = append(names, d.Name)
+	}
+	var recipes []string
+	seen := map[string]bool{}
+	for len(names) > 0 {
+		name := names[0]
+		names = names[1:]
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		o := r.Engine.Tree.Package(name)
+		if o == nil {
+			_, err := r.Engine.Tree.Recipe(name) // says what is near, or what is wrong with it
+			if err == nil {
+				err = fault.Errorf(fault.Usage, "recipe %s makes no package of that name", name)
+			}
+			return nil, fmt.Errorf("image %s: %w", r.Image.Name, err)
+		}
+		if !slices.Contains(recipes, o.Recipe.Name) {
+			recipes = append(recipes, o.Recipe.Name)
+		}
+		names = append(names, runtimeNeeds(o)...)
+	}
+	slices.Sort(recipes)
+	return recipes, nil
+}
+
+func runtimeNeeds(o *recipe.Owned) (names []string) {
+	for _, text := range slices.Concat(o.Package.Depends, o.Package.Recommends) {
+		if d, err := version.ParseDependency(text); err == nil && !version.IsCapability(d.Name) {
+			names = append(names, d.Name)
+		}
+	}
+	return names
+}
+
+// repositoryName is the first repository of the image's systems: the one that
+// is made here.
+func (r *release) repositoryName() string {
+	if len(r.Image.Repositories) > 0 {
+		return r.Image.Repositories[0].Name
+	}
+	return DefaultRepository
+}
+
+func (r *release) publish(ctx context.Context) error {
+	r.Progress("publish the repository")
+	dir := filepath.Join(r.Out, "repo")
+	r.result.Repository = dir
+	repository, err := repo.Init(ctx, dir, repo.Settings{Name: r.repositoryName(), Development: true,
+		Packagers: []*signing.PublicKey{r.key.Public()}}, repo.Options{Keys: r.Keys})
+	if err != nil {
+		return err
+	}
+	var files []string
+	for _, b := range r.result.Packages {
+		files = append(files, b.Path)
+	}
+	if _, err := repository.Add(ctx, channel, files...); err != nil {
+		return err
+	}
+	r.result.Publication, err = repository.Publish(ctx)
+	return err
+}
+
+func (r *release) assemble(ctx context.Context) error {
+	cache, err := source.DefaultCacheDir()
+	if err != nil {
+		return err
+	}
+	set, err := r.open()
+	if err != nil {
+		return err
+	}
+	defer set.close()
+	live, err := set.solve(ctx, r.Image)
+	if err != nil {
+		return fmt.Errorf("image %s: %w", r.Image.Name, err)
+	}
+	for _, p := range live {
+		r.result.Installed = append(r.result.Installed, title(p))
+	}
+	tools, err := set.named(r.Image.Tools())
+	if err != nil {
+		return err
+	}
+	root, err := repo.ReadRoot(r.result.Repository)
+	if err != nil {
+		return err
+	}
+	trust := tree.Entry{Path: "etc/pkgtool/trust/" + r.repositoryName() + "/root.json", Perm: 0o644,
+		Size: int64(len(root.Data)), Open: tree.Bytes(root.Data)}
+	output := filepath.Join(r.Out, "ashlar-"+r.Image.Name+".iso")
+	r.result.Image, err = iso.Build(ctx, iso.Request{Image: r.Image, Packages: live, Tools: tools, Files: []tree.Entry{trust},
+		Output: output, Cache: cache, Progress: r.Progress})
+	r.result.Boot = "pkgtool boot " + output
+	return err
+}
+
+// open opens the packages of this run and verifies that the user's key signed
+// each.
+func (r *release) open() (*packageSet, error) {
+	keyring, err := signing.NewKeyring(r.key.Public())
+	if err != nil {
+		return nil, err
+	}
+	set := &packageSet{byID: map[string]*pkgfile.Package{}}
+	for _, b := range r.result.Packages {
+		p, err := pkgfile.OpenFile(b.Path)
+		if err == nil {
+			set.opened = append(set.opened, p)
+			_, err = p.VerifySignature(keyring, signing.Policy{})
+		}
+		if err != nil {
+			set.close()
+			return nil, fmt.Errorf("%s: %w", b.Path, err)
+		}
+		if err := set.add(p); err != nil {
+			set.close()
+			return nil, err
+		}
+	}
+	return set, nil
+}
