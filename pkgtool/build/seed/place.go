@@ -36,7 +36,7 @@ var dropped = []string{
 }
 
 // keptEtc are the folders of /etc that programs of the seed read.
-var keptEtc = []string{"etc/perl", "etc/python3", "etc/python3.11", "etc/texinfo"}
+var keptEtc = []string{"etc/perl", "etc/python3", "etc/python3.11", "etc/ssl", "etc/texinfo"}
 
 // place returns where a package's member goes in the layer's tree, or "" for
 // what is left out.
