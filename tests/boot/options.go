@@ -5,6 +5,8 @@ import (
 	"io"
 	"regexp"
 	"time"
+
+	"ashlar/pkgtool/fault"
 )
 
 // Firmware is what starts the boot loader.
@@ -122,7 +124,7 @@ func (o Options) withDefaults() (Options, error) {
 	if len(o.Forward) > 0 {
 		o.Net = true
 	}
-	return o, o.check()
+	return o, fault.Mark(o.check(), fault.Usage, "")
 }
 
 func (o Options) check() error {

@@ -3,7 +3,6 @@ package boot
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"ashlar/pkgtool/fault"
 )
 
 // maxConsole bounds the text that is kept; a guest that writes more is broken.
@@ -63,7 +64,7 @@ func Start(ctx context.Context, options Options) (*VM, error) {
 		return nil, err
 	}
 	if options.Image == "" && options.Kernel == "" && len(options.Drives) == 0 {
-		return nil, errors.New("nothing to boot: name an image, a kernel or a drive")
+		return nil, fault.Errorf(fault.Usage, "nothing to boot: name an image, a kernel or a drive")
 	}
 	accelerator, err := accelerator(ctx, options)
 	if err != nil {
