@@ -185,3 +185,12 @@ func BenchmarkWrite(b *testing.B) {
 	}
 	b.ReportMetric(float64(size), "image-bytes")
 }
+
+func FuzzReadInfo(f *testing.F) {
+	f.Add(make([]byte, 96))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if i, err := ReadInfo(bytes.NewReader(data), int64(len(data))); err == nil && i.Used > int64(len(data)) {
+			t.Errorf("%+v of %d bytes", i, len(data))
+		}
+	})
+}
