@@ -37,6 +37,9 @@ const tailLines = 15
 
 func (v *VM) fail(err error) error {
 	f := &Failure{Err: err, After: v.Elapsed()}
+	if v.options.Interactive {
+		return f // a person saw it
+	}
 	lines := strings.Split(strings.TrimRight(v.Console(), "\n"), "\n")
 	f.Tail = lines[max(0, len(lines)-tailLines):]
 	dir, saveErr := v.SaveArtifacts()

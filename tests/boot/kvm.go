@@ -12,7 +12,7 @@ import (
 )
 
 // probeDeadline bounds the probe. A working KVM answers in under a second.
-const probeDeadline = 5 * time.Second
+const probeDeadline = 3 * time.Second
 
 // accelerator decides between kvm and tcg.
 func accelerator(ctx context.Context, o Options) (string, error) {
