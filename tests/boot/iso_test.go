@@ -149,7 +149,7 @@ func TestISORefusesATamperedMirror(t *testing.T) {
 		name   string
 		tamper func(t *testing.T, dir string)
 	}{
-		{"package", func(t *testing.T, dir string) { flip(t, dir, "pool/*/tree/tree-[0-9]*.ashlar") }},
+		{"package", func(t *testing.T, dir string) { flip(t, dir, "pool/*/*/*tree-[0-9]*.ashlar") }},
 		{"metadata", func(t *testing.T, dir string) { flip(t, dir, "metadata/*.snapshot.json") }},
 		{"index", func(t *testing.T, dir string) { flip(t, dir, "index/*.zst") }},
 	}

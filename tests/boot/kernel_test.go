@@ -25,7 +25,7 @@ func kernel(t *testing.T) string {
 		return path
 	}
 	pool := built(t, "ASHLAR_REPO", "repo")
-	files, err := filepath.Glob(filepath.Join(pool, "pool/*/linux-virt/linux-virt-*.ashlar"))
+	files, err := filepath.Glob(filepath.Join(pool, "pool/*/*/*linux-virt-[0-9]*.ashlar"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no linux-virt in %s (%v); build it first: make iso", pool, err)
 	}
