@@ -38,8 +38,9 @@ func openDisk(root string) (*disk, error) {
 	return &disk{root: f, mutate: beforeMutation}, nil
 }
 
-// beforeMutation is called before every change on disk. Crash tests replace it.
-var beforeMutation = func(string) {}
+// beforeMutation, if set, is called before every change on disk, with what it
+// is. Crash tests set it.
+var beforeMutation func(what string)
 
 func (d *disk) close() {
 	d.forget("")
@@ -122,7 +123,9 @@ func (d *disk) at(op, path string, do func(fd int, base string) error) error {
 
 // change is at for what changes the disk.
 func (d *disk) change(op, path string, do func(fd int, base string) error) error {
-	d.mutate(op + " " + path)
+	if d.mutate != nil {
+		d.mutate(op + " " + path)
+	}
 	return d.at(op, path, do)
 }
 
@@ -341,26 +344,6 @@ func (d *disk) syncAll() error {
 		return fmt.Errorf("flush the file system: %w", err)
 	}
 	return nil
-}
-
-// replace writes a small file of our own durably: temporary name, flush,
-// rename, flush the folder. The temporary name is always the same, so that a
-// crash leaves at most one and the next try takes it.
-func (d *disk) replace(path string, data []byte) error {
-	temporary := path + ".tmp"
-	if err := d.unlink(temporary); err != nil {
-		return err
-	}
-	f, err := d.create(temporary, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return d.moveInto(temporary, path)
 }
 
 // moveInto renames within a folder and flushes the folder.

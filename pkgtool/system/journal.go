@@ -1,0 +1,193 @@
+package system
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// journal is the committed rest of a transaction: what must still happen so
+// that the tree becomes that of generation To. Every operation can be done
+// again when it has been done already.
+type journal struct {
+	Format     int         `json:"format"`
+	From       int         `json:"from"`
+	To         int         `json:"to"`
+	Operations []operation `json:"operations"`
+}
+
+const maxJournal = 1 << 30 // bytes
+
+// The operations.
+const (
+	doUnlink = "unlink" // remove what is no folder
+	doRmdir  = "rmdir"  // remove a folder if it is empty
+	doMkdir  = "mkdir"  // make a folder, or give an existing one mode and owner
+	doPut    = "put"    // move staged file N to the path
+	doChmod  = "chmod"  // give a folder its mode
+)
+
+type operation struct {
+	Do     string            `json:"do"`
+	Path   string            `json:"path"`
+	Staged int               `json:"staged,omitempty"`
+	Mode   uint32            `json:"mode,omitempty"`
+	UID    uint32            `json:"uid,omitempty"`
+	GID    uint32            `json:"gid,omitempty"`
+	Xattrs map[string][]byte `json:"xattrs,omitempty"`
+}
+
+// readJournal returns the journal of an unfinished transaction, or nil.
+func (d *disk) readJournal() (*journal, error) {
+	data, err := d.readFile(journalPath, maxJournal)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoFolder) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the journal: %w", err)
+	}
+	j := &journal{}
+	if err := json.Unmarshal(data, j); err != nil {
+		return nil, damaged(fmt.Errorf("read the journal: %w", err))
+	}
+	if j.Format != formatVersion {
+		return nil, fmt.Errorf("the journal has format %d, this pkgtool knows %d; finish with the pkgtool that began", j.Format, formatVersion)
+	}
+	return j, nil
+}
+
+// complete does everything that is left of a committed transaction.
+func (d *disk) complete(j *journal) error {
+	if err := d.apply(j.Operations); err != nil {
+		return err
+	}
+	if err := d.syncAll(); err != nil {
+		return err
+	}
+	temporary := currentPath + ".tmp"
+	if err := d.unlink(temporary); err != nil {
+		return err
+	}
+	if err := d.symlink(fmt.Sprintf("generations/%d", j.To), temporary); err != nil {
+		return err
+	}
+	if err := d.moveInto(temporary, currentPath); err != nil {
+		return err
+	}
+	if err := d.unlink(journalPath); err != nil {
+		return err
+	}
+	if err := d.syncFolder(stateDir); err != nil {
+		return err
+	}
+	return d.removeAll(stagingDir)
+}
+
+// apply does the operations in order.
+func (d *disk) apply(operations []operation) error {
+	staging, err := d.folder(stagingDir)
+	if err == nil {
+		staging, err = unix.FcntlInt(uintptr(staging), unix.F_DUPFD_CLOEXEC, 0)
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(staging)
+	for _, o := range operations {
+		err := d.applyOne(staging, o)
+		if errors.Is(err, unix.EACCES) && os.Geteuid() != 0 {
+			err = d.inWritable(o.Path, func() error { return d.applyOne(staging, o) })
+		}
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", o.Do, o.Path, err)
+		}
+	}
+	return nil
+}
+
+func (d *disk) applyOne(staging int, o operation) error {
+	switch o.Do {
+	case doUnlink:
+		return d.unlink(o.Path)
+	case doRmdir:
+		return d.rmdir(o.Path)
+	case doMkdir:
+		err := d.mkdir(o.Path, 0o700)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		return d.setFolder(o)
+	case doChmod:
+		return d.setFolder(o)
+	case doPut:
+		err := d.renameFrom(staging, strconv.Itoa(o.Staged), o.Path)
+		if errors.Is(err, fs.ErrNotExist) {
+			if st, statErr := d.lstat(o.Path); statErr == nil && st != nil {
+				return nil // an earlier run has moved it
+			}
+		}
+		return err
+	default:
+		return damaged(fmt.Errorf("the journal has an unknown operation"))
+	}
+}
+
+// setFolder gives a folder its owner, mode and attributes. The mode comes last
+// because changing the owner can clear bits.
+func (d *disk) setFolder(o operation) error {
+	return d.change("set", o.Path, func(fd int, base string) error {
+		n, err := unix.Openat(fd, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(n)
+		if os.Geteuid() == 0 {
+			if err := unix.Fchown(n, int(o.UID), int(o.GID)); err != nil {
+				return err
+			}
+		}
+		if err := unix.Fchmod(n, o.Mode); err != nil {
+			return err
+		}
+		return setXattrs(n, o.Xattrs)
+	})
+}
+
+// inWritable makes the folder of path writable for an ordinary user who owns
+// it, and gives it back its mode.
+func (d *disk) inWritable(path string, do func() error) error {
+	above := parents(path)
+	if len(above) == 0 {
+		return do()
+	}
+	dir := above[len(above)-1]
+	st, err := d.lstat(dir)
+	if err != nil || st == nil {
+		return errors.Join(do(), err)
+	}
+	mode := st.Mode & 0o7777
+	if err := d.setFolder(operation{Path: dir, Mode: mode | 0o700}); err != nil {
+		return err
+	}
+	return errors.Join(do(), d.setFolder(operation{Path: dir, Mode: mode}))
+}
+
+// setXattrs sets extended attributes on an open file. An ordinary user cannot
+// set security.* and trusted.*; those are left out then.
+func setXattrs(fd int, xattrs map[string][]byte) error {
+	for name, value := range xattrs {
+		err := unix.Fsetxattr(fd, name, value, 0)
+		if errors.Is(err, unix.EPERM) && os.Geteuid() != 0 {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("set attribute %s: %w", name, err)
+		}
+	}
+	return nil
+}

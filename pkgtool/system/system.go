@@ -1,0 +1,193 @@
+package system
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"ashlar/pkgtool/pkgfile"
+
+	"golang.org/x/sys/unix"
+)
+
+// System is what is installed below one root. It is not safe for concurrent use.
+type System struct {
+	root       string
+	disk       *disk
+	held       *os.File // the lock, while we have it
+	generation *Generation
+	manifests  map[string]*pkgfile.Manifest // by hash, those read so far
+	recovered  string
+}
+
+// Open opens the system below a folder, which may be empty. If an earlier
+// transaction was interrupted and nobody is at work, it is finished or
+// discarded first, as far as we have the permission. Close it after use.
+func Open(root string) (*System, error) {
+	d, err := openDisk(root)
+	if err != nil {
+		return nil, fmt.Errorf("open the system: %w", err)
+	}
+	s := &System{root: root, disk: d, manifests: map[string]*pkgfile.Manifest{}}
+	if err := s.recoverIfNeeded(); err != nil {
+		d.close()
+		return nil, err
+	}
+	if err := s.read(); err != nil {
+		d.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close gives back the lock and all descriptors.
+func (s *System) Close() error {
+	if s.held != nil {
+		s.held.Close()
+	}
+	s.disk.close()
+	return nil
+}
+
+// Recovered says in one sentence what Open did about an interrupted
+// transaction, or "".
+func (s *System) Recovered() string { return s.recovered }
+
+// Generation returns the current generation; its number is 0 when nothing has
+// been installed yet.
+func (s *System) Generation() *Generation { return s.generation }
+
+// Installed returns the installed packages, sorted by name.
+func (s *System) Installed() []Record { return s.generation.Packages }
+
+// Package returns the installed package of that name, or nil.
+func (s *System) Package(name string) *Record {
+	i, found := slices.BinarySearchFunc(s.generation.Packages, name, func(r Record, name string) int { return strings.Compare(r.Name, name) })
+	if !found {
+		return nil
+	}
+	return &s.generation.Packages[i]
+}
+
+// Manifest returns the verified manifest of an installed package.
+func (s *System) Manifest(r Record) (*pkgfile.Manifest, error) {
+	if m := s.manifests[r.Manifest]; m != nil {
+		return m, nil
+	}
+	m, err := s.disk.readManifest(r)
+	if err == nil {
+		s.manifests[r.Manifest] = m
+	}
+	return m, err
+}
+
+// History returns all generations, oldest first.
+func (s *System) History() ([]*Generation, error) {
+	numbers, err := s.disk.generationNumbers()
+	if err != nil {
+		return nil, err
+	}
+	var history []*Generation
+	for _, number := range numbers {
+		if number > s.generation.Number {
+			continue // being made by another process
+		}
+		g, err := s.disk.readGeneration(number)
+		if err != nil {
+			return nil, err
+		}
+		history = append(history, g)
+	}
+	return history, nil
+}
+
+// Lock makes us the only one who changes the system, until Close. The command
+// is shown to whoever is refused meanwhile. The error is a [LockedError] if
+// somebody else is at work.
+func (s *System) Lock(command []string) error {
+	if s.held != nil {
+		return nil
+	}
+	if err := s.disk.makeStateDir(); err != nil {
+		return err
+	}
+	var err error
+	if s.held, err = s.disk.lock(command); err != nil {
+		return err
+	}
+	if err := s.finishOrDiscard(); err != nil {
+		return err
+	}
+	return s.read()
+}
+
+// Plan works out what a change means, without changing anything. The error
+// says all that stands in its way.
+func (s *System) Plan(ctx context.Context, change Change) (*Plan, error) {
+	if err := s.Lock(change.Command); err != nil {
+		return nil, err
+	}
+	p, err := s.plan(ctx, change)
+	if err != nil {
+		return nil, err
+	}
+	sortNotes(p.Config)
+	return p, nil
+}
+
+func (s *System) read() error {
+	number, err := s.disk.currentNumber()
+	if err != nil {
+		return err
+	}
+	s.generation, err = s.disk.readGeneration(number)
+	return err
+}
+
+// makeStateDir makes /.ashlar if it is not there.
+func (d *disk) makeStateDir() error {
+	for _, dir := range []string{stateDir, generationsDir, manifestsDir} {
+		if err := d.mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if _, err := d.folder(dir); err != nil {
+			return damaged(err)
+		}
+	}
+	return nil
+}
+
+// recoverIfNeeded finishes or discards an interrupted transaction. A reader who
+// may not, or who comes while another process works, just reads: the current
+// generation is valid at every moment.
+func (s *System) recoverIfNeeded() error {
+	interrupted := false
+	for _, path := range []string{journalPath, stagingDir} {
+		st, err := s.disk.lstat(path)
+		if err != nil {
+			return err
+		}
+		interrupted = interrupted || st != nil
+	}
+	if !interrupted {
+		return nil
+	}
+	held, err := s.disk.lock([]string{"recovery"})
+	var locked *LockedError
+	if errors.As(err, &locked) || errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.held = held
+	defer func() {
+		held.Close()
+		s.held = nil
+	}()
+	return s.finishOrDiscard()
+}
