@@ -95,11 +95,11 @@ func newPrivateKey(entity *openpgp.Entity) (*PrivateKey, error) {
 		return nil, fault.Mark(errors.New("the private key has a passphrase, which is not supported yet"),
 			fault.Usage, "remove it in a copy: gpg --edit-key FINGERPRINT passwd, then export again")
 	}
-	var raw bytes.Buffer
-	if err := entity.Serialize(&raw); err != nil {
+	raw, err := serialize(entity, false)
+	if err != nil {
 		return nil, fmt.Errorf("serialise public key: %w", err)
 	}
-	public, err := ParsePublic(raw.Bytes())
+	public, err := ParsePublic(raw)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,9 @@ func (k *PrivateKey) Sign(data []byte) ([]byte, error) { return k.SignAt(data, t
 
 // SignAt returns a detached binary signature over data. The signature bears
 // the later of t and the time since which the key is able to sign; the clock
-// does not enter it. A key that is expired or revoked now refuses.
+// does not enter it, so Ed25519 and RSA keys always give the same bytes. A key
+// that is expired or revoked now refuses, and so does a t in the future, which
+// every verifier would refuse.
 func (k *PrivateKey) SignAt(data []byte, t time.Time) (signature []byte, err error) {
 	defer guard("sign", &err)
 	if t.Before(k.from) {
@@ -156,20 +158,76 @@ func (k *PrivateKey) SignAt(data []byte, t time.Time) (signature []byte, err err
 		return nil, fault.Mark(fmt.Errorf("sign with key %s: %w", k.Fingerprint(), err), fault.Security,
 			"use a key that is valid: pkgtool key list")
 	}
+	if t.After(time.Now().Add(maxSkew)) {
+		return nil, fault.Mark(fmt.Errorf("sign with key %s: %s is in the future", k.Fingerprint(), t.UTC().Format(time.DateOnly)),
+			fault.Usage, "correct the date of what is signed, or this machine's clock")
+	}
 	var out bytes.Buffer
-	if err := openpgp.DetachSign(&out, []*openpgp.Entity{k.entity}, bytes.NewReader(data), config(t)); err != nil {
+	if err := k.detached(&out, data, t); err != nil {
 		return nil, fmt.Errorf("sign with key %s: %w", k.Fingerprint(), err)
 	}
 	return out.Bytes(), nil
 }
 
+// detached makes the signature packet itself: the library's own function picks
+// a hash by the preferences of a user id, in no fixed order.
+func (k *PrivateKey) detached(w io.Writer, data []byte, t time.Time) error {
+	cfg := config(t)
+	signer, ok := k.entity.SigningKey(t, cfg)
+	if !ok || signer.PrivateKey == nil {
+		return errors.New("no key in it could sign at that time")
+	}
+	key := signer.PrivateKey
+	sig := &packet.Signature{
+		Version: 4, SigType: packet.SigTypeBinary, PubKeyAlgo: key.PubKeyAlgo, Hash: crypto.SHA512, CreationTime: t,
+		IssuerKeyId: &key.KeyId, IssuerKeyVersion: 4, IssuerFingerprint: key.Fingerprint,
+	}
+	h := crypto.SHA512.New()
+	h.Write(data)
+	if err := sig.Sign(h, key, cfg); err != nil {
+		return err
+	}
+	return sig.Serialize(w)
+}
+
 // ArmoredPrivate is the private key in ASCII armor. Whoever has it can sign.
 func (k *PrivateKey) ArmoredPrivate() ([]byte, error) {
-	var raw bytes.Buffer
-	if err := k.entity.SerializePrivateWithoutSigning(&raw, config(k.from)); err != nil {
+	raw, err := serialize(k.entity, true)
+	if err != nil {
 		return nil, fmt.Errorf("serialise private key %s: %w", k.Fingerprint(), err)
 	}
-	return armored(openpgp.PrivateKeyType, raw.Bytes()), nil
+	return armored(openpgp.PrivateKeyType, raw), nil
+}
+
+// serialize writes a key's packets with the user ids in order; the library's
+// own function writes them as Go walks a map.
+func serialize(e *openpgp.Entity, private bool) ([]byte, error) {
+	var out bytes.Buffer
+	var primary interface{ Serialize(io.Writer) error } = e.PrimaryKey
+	if private {
+		primary = e.PrivateKey
+	}
+	if err := primary.Serialize(&out); err != nil {
+		return nil, err
+	}
+	for _, sigs := range [][]*packet.VerifiableSignature{e.Revocations, e.DirectSignatures} {
+		for _, sig := range sigs {
+			if err := sig.Packet.Serialize(&out); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, id := range userIDs(e) {
+		if err := e.Identities[id].Serialize(&out); err != nil {
+			return nil, err
+		}
+	}
+	for i := range e.Subkeys {
+		if err := e.Subkeys[i].Serialize(&out, private); err != nil {
+			return nil, err
+		}
+	}
+	return out.Bytes(), nil
 }
 
 // config is how we make keys and signatures: legacy Ed25519, which gpg 2.2

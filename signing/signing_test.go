@@ -63,6 +63,35 @@ func TestSignatureIsAFunctionOfKeyDataAndTime(t *testing.T) {
 	}
 }
 
+// Go walks maps in random order; neither keys nor signatures may show it.
+func TestSeveralUserIDsChangeNothing(t *testing.T) {
+	e := entity(t, created)
+	for _, name := range []string{"B", "A", "C", "D"} {
+		must(t, e.AddUserId(name, "", "", config(created)))
+	}
+	raw, err := serialize(e, true)
+	must(t, err)
+	var first, sig []byte
+	for range 10 {
+		key, err := ParsePrivate(raw)
+		must(t, err)
+		s, err := key.Sign(data)
+		must(t, err)
+		if first == nil {
+			first, sig = key.Public().Armored(), s
+		}
+		if !bytes.Equal(first, key.Public().Armored()) || !bytes.Equal(sig, s) {
+			t.Fatal("differs")
+		}
+	}
+}
+
+func TestFutureIsNotSigned(t *testing.T) {
+	if _, err := generate(t).SignAt(data, time.Now().Add(48*time.Hour)); err == nil || !strings.Contains(err.Error(), "in the future") {
+		t.Fatalf("got %v", err)
+	}
+}
+
 func TestGPGAcceptsOurSignature(t *testing.T) {
 	key := generate(t)
 	dir := t.TempDir()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"regexp"
 	"sort"
@@ -30,8 +31,12 @@ func DefaultDir() string {
 		return dir
 	}
 	config, err := os.UserConfigDir()
-	if err != nil {
-		config = ".config" // no home folder: beside the work
+	if err != nil { // no $HOME, as in some services
+		home := "/"
+		if u, err := user.Current(); err == nil {
+			home = u.HomeDir
+		}
+		config = filepath.Join(home, ".config")
 	}
 	return filepath.Join(config, "ashlar", "keys")
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"ashlar/pkgtool/version"
@@ -136,13 +135,8 @@ func (m *Manifest) encode() ([]byte, error) {
 // case-variant keys, other spellings of numbers and text) is refused.
 func decodeManifest(raw []byte) (*Manifest, error) {
 	m := &Manifest{}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(m); err != nil {
+	if err := json.Unmarshal(raw, m); err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, errors.New("manifest: bytes after the end")
 	}
 	again, err := m.encode()
 	if err != nil {

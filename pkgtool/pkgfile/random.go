@@ -56,7 +56,7 @@ func (s *splitFile) Close() error {
 	return nil
 }
 
-// recentFrames keeps the last few small frames, the newest last.
+// recentFrames keeps the last few frames with several files, the newest last.
 type recentFrames struct {
 	mu   sync.Mutex
 	kept []recentFrame
@@ -87,6 +87,9 @@ func (c *recentFrames) get(p *Package, frame int) ([]byte, error) {
 		return nil, err
 	}
 	data := *buf // kept or in use by a reader: never given back
+	if layout := p.frames[frame]; layout.last-layout.first < 2 {
+		return data, nil // a file of its own, which nobody reads twice
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.kept) == keptFrames {

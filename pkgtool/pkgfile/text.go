@@ -15,6 +15,9 @@ func checkText(s string, most int, allowed string) error {
 	if len(s) > most {
 		return fmt.Errorf("%d bytes, more than the %d allowed", len(s), most)
 	}
+	if isPlain(s) {
+		return nil
+	}
 	if !utf8.ValidString(s) {
 		return errors.New("not valid UTF-8")
 	}
@@ -27,6 +30,16 @@ func checkText(s string, most int, allowed string) error {
 		}
 	}
 	return nil
+}
+
+// isPlain is true for printable ASCII, which nearly all text is.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 const (

@@ -1,12 +1,10 @@
 package pkgfile
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 
 	"ashlar/pkgtool/version"
 
@@ -225,7 +223,7 @@ func (f *File) check() error {
 	if f.Mode > 0o7777 {
 		return fmt.Errorf("mode %o has bits that are not permissions", f.Mode)
 	}
-	if !ownerForm.MatchString(f.Owner) || !ownerForm.MatchString(f.Group) {
+	if !isOwner(f.Owner) || !isOwner(f.Group) {
 		return fmt.Errorf("owner %.200q or group %.200q is not a name", f.Owner, f.Group)
 	}
 	return checkXattrs(f.Xattrs)
@@ -302,12 +300,15 @@ func parents(p string) []string {
 	return list
 }
 
+func isOwner(s string) bool { return s == "root" || ownerForm.MatchString(s) }
+
 func isSHA256(s string) bool {
-	if len(s) != 64 || s != strings.ToLower(s) {
-		return false
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
 	}
-	_, err := hex.DecodeString(s)
-	return err == nil
+	return len(s) == 64
 }
 
 func isASCII(s string) bool {
