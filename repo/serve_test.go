@@ -193,30 +193,6 @@ func TestServeWithManySlowClients(t *testing.T) {
 	}
 }
 
-// TestServeCurl lets another program resume a download.
-func TestServeCurl(t *testing.T) {
-	curl, err := exec.LookPath("curl")
-	if err != nil {
-		t.Skip("curl is not installed")
-	}
-	url, dir, _ := served(t, nil)
-	file := only(t, filepath.Join(dir, "pool/z/zlib/*"))
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	part := filepath.Join(t.TempDir(), "part")
-	if err := os.WriteFile(part, content[:100], 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command(curl, "-sSf", "-C", "-", "-o", part, url+"/pool/z/zlib/"+filepath.Base(file)).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	if got, _ := os.ReadFile(part); !bytes.Equal(got, content) {
-		t.Error("content differs")
-	}
-}
-
 // TestReadersWhilePublishing: whoever reads while a publisher works sees states
 // that were published, whole.
 func TestReadersWhilePublishing(t *testing.T) {

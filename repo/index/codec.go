@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -145,28 +145,44 @@ func decodeLines(lines *bufio.Scanner, limits Limits) (h Header, entries []Entry
 	return h, entries, nil
 }
 
-var (
-	nameRule = regexp.MustCompile(`^[a-z0-9][a-z0-9+._-]{0,127}$`)
-	archRule = regexp.MustCompile(`^[a-z0-9_]{1,32}$`)
-	hexRule  = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	// Shape only; whether it is a semantic version is package version's matter.
-	versionRule = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z.~-]{0,127}$`)
+const (
+	lower  = "abcdefghijklmnopqrstuvwxyz"
+	digits = "0123456789"
+	upper  = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 )
+
+// word reports whether s has 1 to max characters, all of set, the first of
+// first. (Regular expressions would cost every start of the program.)
+func word(s string, max int, first, set string) bool {
+	return s != "" && len(s) <= max && strings.ContainsRune(first, rune(s[0])) && strings.Trim(s, set) == ""
+}
+
+func validName(s string) bool { return word(s, 128, lower+digits, lower+digits+"+._-") }
+
+func validArch(s string) bool { return word(s, 32, lower+digits+"_", lower+digits+"_") }
+
+func validSum(s string) bool { return len(s) == 64 && word(s, 64, digits+"abcdef", digits+"abcdef") }
+
+// validVersion looks at the shape only; whether it is a semantic version is
+// package version's matter.
+func validVersion(s string) bool {
+	return word(s, 128, lower+upper+digits, lower+upper+digits+".~-")
+}
 
 // Validate says what is wrong with an entry, whoever made it.
 func (e *Entry) Validate() error {
 	switch {
-	case !nameRule.MatchString(e.Name):
+	case !validName(e.Name):
 		return fmt.Errorf("invalid package name %.150q", e.Name)
-	case !versionRule.MatchString(e.Version):
+	case !validVersion(e.Version):
 		return fmt.Errorf("package %s: invalid version %.150q", e.Name, e.Version)
-	case !archRule.MatchString(e.Arch):
+	case !validArch(e.Arch):
 		return fmt.Errorf("package %s: invalid arch %.50q", e.Name, e.Arch)
 	case e.Release == 0:
 		return fmt.Errorf("package %s: a release counts from 1", e.Name)
-	case !hexRule.MatchString(e.SHA256):
+	case !validSum(e.SHA256):
 		return fmt.Errorf("package %s: invalid sha256 %.80q", e.ID(), e.SHA256)
-	case !hexRule.MatchString(e.Manifest):
+	case !validSum(e.Manifest):
 		return fmt.Errorf("package %s: invalid manifest_sha256 %.80q", e.ID(), e.Manifest)
 	case e.Size <= 0 || e.Size > maxPackage:
 		return fmt.Errorf("package %s: impossible size %d", e.ID(), e.Size)
