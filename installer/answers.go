@@ -27,7 +27,8 @@ type Answers struct {
 
 // Host names the installed machine.
 type Host struct {
-	Hostname string `yaml:"hostname" jsonschema:"required" jsonschema_description:"host name, RFC 1123"`
+	Hostname         string `yaml:"hostname" jsonschema:"required" jsonschema_description:"host name, RFC 1123"`
+	RootPasswordHash string `yaml:"root_password_hash,omitempty" jsonschema_description:"crypt(3) hash of root's password, as openssl passwd -6 prints it; without it root cannot log in with a password"`
 }
 
 // Storage says which disk is used and how.
@@ -78,6 +79,9 @@ func (a *Answers) Validate() error {
 	if !hostname.MatchString(a.System.Hostname) || len(a.System.Hostname) > 253 {
 		bad("system.hostname %q is not a host name", a.System.Hostname)
 	}
+	if h := a.System.RootPasswordHash; h != "" && !passwordHash.MatchString(h) {
+		bad("system.root_password_hash is not a crypt(3) hash; make one with: openssl passwd -6")
+	}
 	if len(a.Packages) == 0 {
 		bad("packages is empty; a bootable system needs at least a kernel, grub and an init")
 	}
@@ -113,6 +117,9 @@ func (a *Answers) Validate() error {
 	}
 	return errors.Join(problems...)
 }
+
+// passwordHash is crypt(5): $id$..., in its own alphabet.
+var passwordHash = regexp.MustCompile(`^\$[0-9a-z]{1,3}\$[A-Za-z0-9./$=,]{8,200}$`)
 
 var sizeRule = regexp.MustCompile(`^(>=|<=)\s*([0-9]{1,6})([KMGT])$`)
 

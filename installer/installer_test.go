@@ -23,6 +23,7 @@ func TestReadAnswers(t *testing.T) {
 		{"unknown key", "erase:", "earse:", `answers.yaml:2:1: unknown key "earse"; did you mean "erase"?`},
 		{"version", "version: 1", "version: 2", "version is 2"},
 		{"host name", "node1", "node_1", `"node_1" is not a host name`},
+		{"password in clear", "node1", "node1, root_password_hash: secret", "is not a crypt(3) hash"},
 		{"no packages", "[linux-virt, grub, busybox]", "[]", "packages is empty"},
 		{"no condition", `{path: /dev/vda, size: ">=1G"}`, "{}", "storage.disk has no condition"},
 		{"size rule", `">=1G"`, `"1G"`, "is not a size rule"},

@@ -41,6 +41,8 @@ type Plan struct {
 	Hostname   string      `json:"hostname"`
 	Packages   []string    `json:"packages"`
 	Cmdline    string      `json:"cmdline"`
+
+	RootPasswordHash string `json:"-"` // never shown
 }
 
 // MakePlan lays the answers out on the disk that [Select] returned.
@@ -62,6 +64,8 @@ func MakePlan(a *Answers, d Disk) (*Plan, error) {
 		Hostname: a.System.Hostname,
 		Packages: a.Packages,
 		Cmdline:  a.Boot.Cmdline,
+
+		RootPasswordHash: a.System.RootPasswordHash,
 	}, nil
 }
 
