@@ -87,18 +87,19 @@ func (a *readAhead) fill(r io.Reader) {
 		case <-a.stop:
 			return
 		}
-		n, err := io.ReadFull(r, block[:aheadBlock])
+		// Not io.ReadFull: it says ErrUnexpectedEOF for a short last block,
+		// and a truncated stream says the same.
+		var err error
+		n := 0
+		for n < aheadBlock && err == nil {
+			var more int
+			more, err = r.Read(block[n:aheadBlock])
+			n += more
+		}
 		if n > 0 {
 			a.full <- block[:n] // never blocks: there are only aheadCount blocks
 		}
 		if err != nil {
-			if err == io.ErrUnexpectedEOF {
-				// ReadFull's own word for a short last block, or the
-				// source's for a truncated stream: ask again to know.
-				if _, again := r.Read(make([]byte, 1)); again != nil {
-					err = again
-				}
-			}
 			a.err = err
 			return
 		}

@@ -84,6 +84,9 @@ func unpackTar(file io.Reader, w *treeWriter) error {
 		case tar.TypeXGlobalHeader:
 			continue
 		case tar.TypeReg:
+			if sparse(h) { // a few bytes that claim to be gigabytes
+				return refuse("member %.200q is sparse", h.Name)
+			}
 			err = w.file(h.Name, h.FileInfo().Mode(), h.ModTime, h.Size, reader)
 		case tar.TypeDir:
 			err = w.folder(h.Name, h.ModTime)
@@ -98,6 +101,15 @@ func unpackTar(file io.Reader, w *treeWriter) error {
 			return err
 		}
 	}
+}
+
+func sparse(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
 }
 
 func unpackZip(file *os.File, w *treeWriter) error {
