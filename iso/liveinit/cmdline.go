@@ -10,13 +10,14 @@ type parameters struct {
 	memory  string
 	seconds int
 	toRAM   bool
+	unknown []string // ashlar.* parameters that this program does not know
 }
 
 // maxWait bounds ashlar.wait, in seconds.
 const maxWait = 3600
 
-// parseCmdline reads the parameters. Unknown ashlar.* parameters are an error:
-// a misspelt one must not pass unnoticed.
+// parseCmdline reads the parameters. Unknown ashlar.* parameters may be meant
+// for a program of the system; they are listed, because one may be misspelt.
 func parseCmdline(line string) (*parameters, error) {
 	p := &parameters{label: "ASHLAR", root: "live/root.squashfs", init: "/sbin/init", memory: "50%", seconds: 60}
 	for _, word := range splitWords(line) {
@@ -43,7 +44,7 @@ func parseCmdline(line string) (*parameters, error) {
 			p.init = value
 		default:
 			if strings.HasPrefix(key, "ashlar.") {
-				return nil, failure("unknown kernel parameter " + key + "; known: ashlar.medium, ashlar.root, ashlar.wait, ashlar.memory, ashlar.toram")
+				p.unknown = append(p.unknown, key)
 			}
 		}
 	}

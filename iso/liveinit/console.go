@@ -6,9 +6,12 @@ import (
 
 // Priorities of the kernel log: an alert shows even on a quiet console.
 const (
-	priorityAlert = "<1>"
-	priorityInfo  = "<6>"
+	priorityAlert   = "<1>"
+	priorityWarning = "<4>"
+	priorityInfo    = "<6>"
 )
+
+const known = "ashlar.medium, ashlar.root, ashlar.wait, ashlar.memory, ashlar.toram, init"
 
 // failure is an error with a message of its own.
 type failure string
@@ -70,7 +73,7 @@ func emergency(err error) {
 		log(priorityAlert, "starting a shell; its end ends the machine")
 		unix.Exec(shell, []string{shell}, []string{"PATH=/bin:/usr/bin", "TERM=linux", "PS1=ashlar emergency# "})
 	}
-	log(priorityAlert, "known parameters: ashlar.medium, ashlar.root, ashlar.wait, ashlar.memory, ashlar.toram, init")
+	log(priorityAlert, "known parameters: "+known)
 	sleep(200) // slow consoles print it first
 	unix.Exit(1)
 }

@@ -25,14 +25,21 @@ func TestParseCmdline(t *testing.T) {
 		"ashlar.wait=3 -- ashlar.wait=9 ashlar": with(func(p *parameters) { p.seconds = 3 }),
 	} {
 		got, err := parseCmdline(line)
-		if err != nil || *got != want {
+		if err != nil || !reflect.DeepEqual(*got, want) {
 			t.Errorf("%q: %+v (%v), want %+v", line, got, err, want)
 		}
 	}
 }
 
+func TestUnknownParametersAreListed(t *testing.T) {
+	p, err := parseCmdline("ashlar.wiat=5 ashlar.answers=x other")
+	if want := []string{"ashlar.wiat", "ashlar.answers"}; err != nil || !reflect.DeepEqual(p.unknown, want) {
+		t.Errorf("%v (%v), want %v", p, err, want)
+	}
+}
+
 func TestParseCmdlineRefuses(t *testing.T) {
-	for _, line := range []string{"ashlar.wait=abc", "ashlar.wait=", "ashlar.wait=99999", "ashlar.wiat=5", "ashlar.medium=",
+	for _, line := range []string{"ashlar.wait=abc", "ashlar.wait=", "ashlar.wait=99999", "ashlar.medium=",
 		"ashlar.medium=" + strings.Repeat("A", 33), "ashlar.root=", "ashlar.root=../x", "init=sh", "ashlar.memory=1,mode=0777"} {
 		if p, err := parseCmdline(line); err == nil {
 			t.Errorf("%q is taken: %+v", line, p)

@@ -37,6 +37,9 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	for _, key := range p.unknown {
+		log(priorityWarning, "kernel parameter "+key+" is none of live-init's: "+known)
+	}
 	loadModules("/modules")
 	device, err := findMedium(p)
 	if err != nil {
