@@ -330,6 +330,27 @@ func TestInit(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+	t.Run("made anew under the same keys", func(t *testing.T) {
+		before, err := repo.ReadRoot(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := repotest.Publish(t, r)
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(time.Hour)
+		if r, err = repo.Init(t.Context(), dir, s, o); err != nil {
+			t.Fatal(err)
+		}
+		after, err := repo.ReadRoot(dir)
+		if err != nil || !bytes.Equal(before.Data, after.Data) {
+			t.Errorf("another root, %v", err)
+		}
+		if again := repotest.Publish(t, r); again.Version <= p.Version {
+			t.Errorf("version %d after %d", again.Version, p.Version)
+		}
+	})
 	t.Run("without the targets key", func(t *testing.T) {
 		repotest.Publish(t, r, repotest.Package(t, t.TempDir(), "zlib-1.2.13-1", "zlib", nil, key))
 		for _, role := range []string{"root", "targets"} {

@@ -76,7 +76,6 @@ func Init(ctx context.Context, dir string, s Settings, o Options) (*Repository, 
 		return nil, fault.Mark(fmt.Errorf("invalid repository name %q", s.Name), fault.Usage,
 			"use lower-case letters, digits and . _ -")
 	}
-	s.Lifetimes = s.Lifetimes.orDefault()
 	if existing, err := Open(dir, o); err == nil {
 		return existing, existing.accept(ctx, s)
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -85,6 +84,7 @@ func Init(ctx context.Context, dir string, s Settings, o Options) (*Repository, 
 	if len(s.Packagers) == 0 {
 		return nil, fault.Errorf(fault.Usage, "a repository needs at least one packager key")
 	}
+	s.Lifetimes = s.Lifetimes.orDefault()
 	keys, err := ensureKeys(o.Keys, s.Name)
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func Init(ctx context.Context, dir string, s Settings, o Options) (*Repository, 
 // accept is Init on a repository that exists: the same settings are fine, and
 // further packager keys are taken.
 func (r *Repository) accept(ctx context.Context, s Settings) error {
-	if r.config.Name != s.Name || r.config.Development != s.Development || r.config.Lifetimes != s.Lifetimes {
+	if r.config.Name != s.Name || r.config.Development != s.Development || s.Lifetimes.or(r.config.Lifetimes) != r.config.Lifetimes {
 		return fault.Mark(fmt.Errorf("%s is a repository with other settings (name %s)", r.dir, r.config.Name), fault.Usage,
 			"choose another folder, or leave the settings out")
 	}
@@ -226,17 +226,17 @@ func (r *Repository) lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-func (l Lifetimes) orDefault() Lifetimes {
-	pick := func(days *int, def int) {
-		if *days <= 0 {
-			*days = def
+func (l Lifetimes) orDefault() Lifetimes { return l.or(DefaultLifetimes) }
+
+// or fills what is not given from other.
+func (l Lifetimes) or(other Lifetimes) Lifetimes {
+	pick := func(days, def int) int {
+		if days <= 0 {
+			return def
 		}
+		return days
 	}
-	pick(&l.Root, DefaultLifetimes.Root)
-	pick(&l.Targets, DefaultLifetimes.Targets)
-	pick(&l.Snapshot, DefaultLifetimes.Snapshot)
-	pick(&l.Timestamp, DefaultLifetimes.Timestamp)
-	return l
+	return Lifetimes{pick(l.Root, other.Root), pick(l.Targets, other.Targets), pick(l.Snapshot, other.Snapshot), pick(l.Timestamp, other.Timestamp)}
 }
 
 func clock(now func() time.Time) func() time.Time {
