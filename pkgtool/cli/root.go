@@ -55,6 +55,8 @@ var groups = []func(*App) []*cobra.Command{
 	keyCommands,
 	pkgCommands,
 	repoCommands,
+	installCommands,
+	installedCommands,
 	kernelCommands,
 	bootCommands,
 	recipeCommands,
