@@ -141,6 +141,39 @@ func run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
+// tar and gpg alone can tell who signed a package.
+func TestGPGVerifiesAnExtractedPackage(t *testing.T) {
+	for _, tool := range []string{"tar", "zstd", "gpg"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not installed; it is the judge here", tool)
+		}
+	}
+	k := key(t)
+	dir, err := os.MkdirTemp("", "gpg") // a short path: gpg's socket lives in it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		exec.Command("gpgconf", "--homedir", dir, "--kill", "all").Run()
+		os.RemoveAll(dir)
+	})
+	for name, content := range map[string][]byte{
+		"demo.ashlar":  write(t, manifest(), zoo(), Options{Signers: []*signing.PrivateKey{k}}),
+		"packager.asc": k.Public().Armored(),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, "tar", "--zstd", "-xf", filepath.Join(dir, "demo.ashlar"), "-C", dir, ".pkg")
+	run(t, "gpg", "--homedir", dir, "--batch", "--import", filepath.Join(dir, "packager.asc"))
+	status := run(t, "gpg", "--homedir", dir, "--batch", "--trust-model", "always", "--status-fd", "1",
+		"--verify", filepath.Join(dir, ".pkg/sig", k.Fingerprint()), filepath.Join(dir, manifestMember))
+	if !strings.Contains(status, "VALIDSIG "+k.Fingerprint()) {
+		t.Fatalf("gpg says:\n%s", status)
+	}
+}
+
 // Go's own tar reader agrees with the manifest on every header.
 func TestArchiveTarAgrees(t *testing.T) {
 	b := write(t, manifest(), zoo(), Options{})

@@ -130,6 +130,22 @@ func (m *Manifest) encode() ([]byte, error) {
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
 }
 
+// ParseManifest reads a manifest as [Package.ManifestBytes] returns it, with all
+// the checks of Open. Its errors wrap ErrInvalid.
+func ParseManifest(raw []byte) (*Manifest, error) {
+	if len(raw) > maxManifest {
+		return nil, invalid(fmt.Errorf("manifest: %d bytes, more than the %d allowed", len(raw), maxManifest))
+	}
+	m, err := decodeManifest(raw)
+	if err != nil {
+		return nil, invalid(err)
+	}
+	if err := m.validate(); err != nil {
+		return nil, invalid(fmt.Errorf("manifest: %w", err))
+	}
+	return m, nil
+}
+
 // decodeManifest reads exactly what encode writes: what does not come out the
 // same when encoded again (white space, order, unknown, duplicate or
 // case-variant keys, other spellings of numbers and text) is refused.

@@ -52,11 +52,8 @@ func Open(r io.ReaderAt, size int64) (*Package, error) {
 	if p.raw, p.signatures, err = decodeMeta(meta); err != nil {
 		return nil, invalid(err)
 	}
-	if p.manifest, err = decodeManifest(p.raw); err != nil {
-		return nil, invalid(err)
-	}
-	if err := p.manifest.validate(); err != nil {
-		return nil, invalid(fmt.Errorf("manifest: %w", err))
+	if p.manifest, err = ParseManifest(p.raw); err != nil {
+		return nil, err
 	}
 	if p.frames, err = layOut(p.manifest); err != nil {
 		return nil, invalid(fmt.Errorf("manifest: %w", err))
