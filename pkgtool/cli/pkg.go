@@ -107,7 +107,7 @@ func pkgList(app *App) *cobra.Command {
 			}
 			defer p.Close()
 			m := p.Manifest()
-			return app.Print(map[string]any{"schema": 1, "files": m.Files}, func(w io.Writer) {
+			return app.Print(map[string]any{"schema": 1, "files": append([]pkgfile.File{}, m.Files...)}, func(w io.Writer) {
 				for i := range m.Files {
 					fmt.Fprintln(w, listLine(m, &m.Files[i]))
 				}
@@ -166,7 +166,7 @@ key of the keyring files, or without --keyring by a key of your own.`,
 			if err != nil {
 				return err
 			}
-			var results []map[string]any
+			results := []map[string]any{}
 			var failures []error
 			for _, path := range args {
 				signers, err := verifyFile(cmd.Context(), path, ring, content)
