@@ -132,10 +132,7 @@ func partition(disk *os.File, p *Plan) (string, error) {
 	if err := disk.Sync(); err != nil {
 		return "", err
 	}
-	if err := unix.IoctlSetInt(int(disk.Fd()), unix.BLKRRPART, 0); err != nil {
-		return "", fmt.Errorf("make the kernel read the new table: %w", err)
-	}
-	return rootUUID, nil
+	return rootUUID, announcePartitions(disk, p.Partitions)
 }
 
 func waitFor(ctx context.Context, device string) error {
