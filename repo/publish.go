@@ -5,19 +5,15 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"ashlar/pkgtool/durable"
 	"ashlar/pkgtool/fault"
-	"ashlar/repo/index"
 	"ashlar/repo/tuf"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -273,149 +269,4 @@ func publishedAt(t *metadata.TimestampType) time.Time {
 		return time.Time{}
 	}
 	return at
-}
-
-// firstRoot writes 1.root.json, unless an Init that was killed has done so. It
-// is kept beside the keys: a repository that is made anew under them, as
-// developers do, has the very root that its clients and images have pinned.
-func (r *Repository) firstRoot(keys roleKeys) error {
-	path := r.path(MetadataPath(metadata.ROOT, 1))
-	kept := filepath.Join(filepath.Dir(keyFile(r.keys, r.config.Name, metadata.ROOT)), "1.root.json")
-	for _, place := range []string{path, kept} {
-		data, err := readBounded(place, tuf.MaxSize[metadata.ROOT])
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := rootOf(keys, data); err != nil {
-			return fault.Mark(fmt.Errorf("%s: %w", place, err), fault.Security, "use an empty folder, or another name")
-		}
-		if place == path {
-			return nil
-		}
-		return durable.WriteFile(path, data, 0o644)
-	}
-	root := metadata.Root(r.now().Add(lifetime(r.config.Lifetimes.Root)))
-	root.Signed.UnrecognizedFields = map[string]any{"x-ashlar-repository": r.config.Name}
-	for _, role := range roles {
-		key, _, err := tufKey(keys[role])
-		if err != nil {
-			return err
-		}
-		if err := root.Signed.AddKey(key, role); err != nil {
-			return err
-		}
-	}
-	data, err := sign(root, keys[metadata.ROOT])
-	if err != nil {
-		return err
-	}
-	if err := durable.WriteFile(kept, data, 0o600); err != nil {
-		return err
-	}
-	return durable.WriteFile(path, data, 0o644)
-}
-
-// rootOf proves that root metadata is good and gives each role exactly our key.
-func rootOf(keys roleKeys, data []byte) error {
-	if err := tuf.Check(metadata.ROOT, data); err != nil {
-		return err
-	}
-	root, err := metadata.Root().FromBytes(data)
-	if err != nil {
-		return tuf.Translate(err)
-	}
-	if err := root.VerifyDelegate(metadata.ROOT, root); err != nil {
-		return tuf.Translate(err)
-	}
-	for _, role := range roles {
-		_, id, err := tufKey(keys[role])
-		if err != nil {
-			return err
-		}
-		if !slices.Equal(root.Signed.Roles[role].KeyIDs, []string{id}) {
-			return fmt.Errorf("holds root metadata of another %s key", role)
-		}
-	}
-	return nil
-}
-
-// custom is what targets metadata says about an index besides length and hash.
-type custom struct {
-	Packages int   `json:"packages"`
-	Plain    int64 `json:"plain_length"` // length after decompression
-}
-
-// writeTargets writes the objects of the state to come, all named by hash, and
-// returns what targets metadata will say about them.
-func (r *Repository) writeTargets(ctx context.Context, old *state) (map[string]*metadata.TargetFiles, int, error) {
-	targets := map[string]*metadata.TargetFiles{}
-	packages := 0
-	if old.targets != nil {
-		maps.Copy(targets, old.targets.Signed.Targets)
-	}
-	kr, err := r.keyring()
-	if err != nil {
-		return nil, 0, err
-	}
-	if targets[KeyringTarget], err = r.writeTarget(KeyringTarget, kr.Armored(), nil); err != nil {
-		return nil, 0, err
-	}
-	pending, err := r.pendingIndexes()
-	if err != nil {
-		return nil, 0, err
-	}
-	for _, name := range pending {
-		if err := ctx.Err(); err != nil {
-			return nil, 0, err
-		}
-		entries, _, err := r.readPending(name)
-		if err != nil {
-			return nil, 0, err
-		}
-		channel, arch, _ := parseIndexTarget(name)
-		data, plain, err := index.Encode(channel, arch, entries)
-		if err != nil {
-			return nil, 0, err
-		}
-		if targets[name], err = r.writeTarget(name, data, &custom{len(entries), plain}); err != nil {
-			return nil, 0, err
-		}
-	}
-	for _, t := range targets {
-		var c custom
-		if t.Custom != nil && json.Unmarshal(*t.Custom, &c) == nil {
-			packages += c.Packages
-		}
-	}
-	return targets, packages, nil
-}
-
-func (r *Repository) writeTarget(name string, data []byte, c *custom) (*metadata.TargetFiles, error) {
-	t, err := metadata.TargetFile().FromBytes(name, data, "sha256")
-	if err != nil {
-		return nil, err
-	}
-	if c != nil {
-		raw, err := json.Marshal(c)
-		if err != nil {
-			return nil, err
-		}
-		t.Custom = (*json.RawMessage)(&raw)
-	}
-	path, _, err := targetFile(name, t)
-	if err != nil {
-		return nil, err
-	}
-	full := r.path(filepath.FromSlash(path))
-	if existing, err := os.ReadFile(full); err == nil && bytes.Equal(existing, data) {
-		return t, nil
-	}
-	return t, durable.WriteFile(full, data, 0o644)
-}
-
-func sameTargets(a, b map[string]*metadata.TargetFiles) bool {
-	return maps.EqualFunc(a, b, func(x, y *metadata.TargetFiles) bool { return x.Equal(*y) })
 }

@@ -28,6 +28,11 @@ type Config struct {
 // DefaultPriority is that of a repository which states none.
 const DefaultPriority = 50
 
+// Schema is the JSON Schema of a definition, for editors.
+func Schema() ([]byte, error) {
+	return strictyaml.Schema(&Config{}, "Ashlar repository definition")
+}
+
 // On reports whether the repository is to be used.
 func (c *Config) On() bool { return c.Enabled == nil || *c.Enabled }
 

@@ -1,6 +1,8 @@
 package client
 
 import (
+	"bytes"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +10,24 @@ import (
 
 	"ashlar/pkgtool/fault"
 )
+
+var update = flag.Bool("update", false, "rewrite the published schema")
+
+func TestPublishedSchemaIsCurrent(t *testing.T) {
+	const published = "../../docs/formats/repositories.schema.json"
+	schema, err := Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(published, schema, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(published); !bytes.Equal(got, schema) {
+		t.Errorf("%s is not what the types say (%v); run: go test ./pkgtool/client -update", published, err)
+	}
+}
 
 func TestLoadConfigs(t *testing.T) {
 	dir := t.TempDir()

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -83,7 +84,7 @@ var errRange = errors.New("the server does not have the rest of the file")
 // httpError is an answer that carries no file.
 type httpError struct {
 	status     int
-	retryAfter string
+	retryAfter time.Duration // that the server asks for; 0 if it does not
 }
 
 func (e *httpError) Error() string {
@@ -138,7 +139,8 @@ func readAnswer(resp *http.Response, offset int64) (*answer, error) {
 	case http.StatusRequestedRangeNotSatisfiable:
 		return nil, errRange
 	}
-	return nil, &httpError{resp.StatusCode, resp.Header.Get("Retry-After")}
+	seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
+	return nil, &httpError{resp.StatusCode, time.Duration(min(max(seconds, 0), 3600)) * time.Second}
 }
 
 // causeOf prefers the reason why a context was cancelled, such as a mirror

@@ -85,10 +85,19 @@ func (l Limits) retry(ctx context.Context, try func() error) error {
 		if err == nil || attempt >= l.Attempts || !passing(err) || ctx.Err() != nil {
 			return err
 		}
+		pause := wait + rand.N(wait/2+1)
+		// A server that wants to be left alone for longer than we wait for a
+		// stalled one is given up.
+		if status := (*httpError)(nil); errors.As(err, &status) {
+			if status.retryAfter > l.Stall {
+				return err
+			}
+			pause = max(pause, status.retryAfter)
+		}
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(wait + rand.N(wait/2+1)):
+		case <-time.After(pause):
 		}
 		wait *= 2
 	}

@@ -1,0 +1,136 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"ashlar/pkgtool/durable"
+	"ashlar/pkgtool/fault"
+	"ashlar/repo"
+	"ashlar/repo/index"
+	"ashlar/repo/tuf"
+	"ashlar/signing"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+)
+
+// take reads keyring and indexes of a verified state, from the cache or from m.
+func (r *repository) take(ctx context.Context, w *walk, m mirror) error {
+	data, err := r.object(ctx, w, m, repo.KeyringTarget, maxKeyring)
+	if err != nil {
+		return err
+	}
+	keyring, err := signing.ReadKeyring(data)
+	if err != nil {
+		return tuf.Refuse(tuf.Lying, "the signed keyring is unusable: %w", err)
+	}
+	var entries []index.Entry
+	known := false
+	for _, arch := range []string{r.client.opts.Arch, "noarch"} {
+		some, ok, err := r.readIndex(ctx, w, m, arch)
+		if err != nil {
+			return err
+		}
+		known = known || ok
+		entries = append(entries, some...)
+	}
+	if !known {
+		return fault.Mark(tuf.Refuse(tuf.Lying, "it has no packages in channel %s for %s", r.config.Channel, r.client.opts.Arch), fault.Usage,
+			"check the channel in the repository's definition")
+	}
+	t := w.set.Timestamp.Signed
+	status := Status{Name: r.config.Name, Channel: r.config.Channel, Version: t.Version, Expires: t.Expires, Packages: len(entries)}
+	if text, ok := t.UnrecognizedFields[repo.PublishedField].(string); ok {
+		status.Published, _ = time.Parse(time.RFC3339, text)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keyring, r.entries, r.status, r.floor = keyring, entries, status, w.set.RefTime
+	return nil
+}
+
+const (
+	maxKeyring = 1 << 20
+	maxIndex   = 256 << 20
+)
+
+func (r *repository) readIndex(ctx context.Context, w *walk, m mirror, arch string) ([]index.Entry, bool, error) {
+	name := repo.IndexTarget(r.config.Channel, arch)
+	if w.set.Targets[metadata.TARGETS].Signed.Targets[name] == nil {
+		return nil, false, nil
+	}
+	data, err := r.object(ctx, w, m, name, maxIndex)
+	if err != nil {
+		return nil, false, err
+	}
+	header, entries, err := index.Decode(bytes.NewReader(data), index.Limits{})
+	if err != nil {
+		return nil, false, &tuf.Refusal{Kind: tuf.Lying, Err: err}
+	}
+	if header.Channel != r.config.Channel || header.Arch != arch {
+		return nil, false, tuf.Refuse(tuf.Lying, "the index of %s.%s says that it is of %.40q.%.40q", r.config.Channel, arch, header.Channel, header.Arch)
+	}
+	return entries, true, nil
+}
+
+// object returns the content of a target: from the cache if it is there intact,
+// else from m, or from another mirror if m does not have it.
+func (r *repository) object(ctx context.Context, w *walk, m mirror, name string, max int64) ([]byte, error) {
+	path, length, sum, err := w.target(name)
+	w.file = path
+	if err != nil {
+		w.file = name
+		return nil, tuf.Refuse(tuf.Lying, "the signed targets do not have %s", name)
+	}
+	if length > max {
+		return nil, tuf.Refuse(tuf.Unbounded, "it is said to have %d bytes; at most %d are allowed", length, max)
+	}
+	cached := filepath.Join(r.client.dirs.Cache, "objects", sum)
+	if data, err := readSmall(cached, length); err == nil && sumOf(data) == sum {
+		return data, nil
+	}
+	if m == nil {
+		return nil, fmt.Errorf("%s is not in the cache", path)
+	}
+	data, err := r.fetchObject(ctx, m, path, length, sum)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(cached), 0o755); err != nil {
+		return nil, err
+	}
+	return data, durable.WriteFile(cached, data, 0o644)
+}
+
+// fetchObject asks m for an object and, should that fail, the other mirrors:
+// what an object is named by proves it, whoever has it.
+func (r *repository) fetchObject(ctx context.Context, m mirror, path string, length int64, sum string) ([]byte, error) {
+	one := func(m mirror) ([]byte, error) {
+		data, err := r.client.opts.Limits.readFile(ctx, m, path, length, length)
+		if err != nil {
+			return nil, missing(err)
+		}
+		if got := sumOf(data); got != sum {
+			return nil, tuf.Refuse(tuf.Tampered, "sha256 is %s instead of the %s that was signed", got, sum)
+		}
+		return data, nil
+	}
+	data, first := one(m)
+	if first == nil {
+		return data, nil
+	}
+	for _, other := range r.mirrors {
+		if other == m || ctx.Err() != nil {
+			continue
+		}
+		if data, err := one(other); err == nil {
+			r.warn([]*MirrorError{r.mirrorError(m, path, first)})
+			return data, nil
+		}
+	}
+	return nil, first
+}

@@ -1,0 +1,135 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"ashlar/pkgtool/fault"
+	"ashlar/repo"
+	"ashlar/repo/tuf"
+)
+
+// clock is the time, but never before the metadata in force was signed.
+func (r *repository) clock() time.Time {
+	now := r.client.opts.Now().UTC()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now.Before(r.floor) {
+		return r.floor
+	}
+	return now
+}
+
+// goodFirst lists the mirrors, those that failed before at the end.
+func (r *repository) goodFirst() []mirror {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var good, bad []mirror
+	for _, m := range r.mirrors {
+		if r.warned[m.String()] {
+			bad = append(bad, m)
+		} else {
+			good = append(good, m)
+		}
+	}
+	return append(good, bad...)
+}
+
+// warn reports a mirror once.
+func (r *repository) warn(failures []*MirrorError) {
+	for _, f := range failures {
+		r.mu.Lock()
+		again := r.warned[f.Mirror]
+		r.warned[f.Mirror] = true
+		r.mu.Unlock()
+		if !again {
+			r.client.opts.Warn(fault.Mark(f, f.Kind.Class(), f.Kind.Hint()))
+		}
+	}
+}
+
+func (r *repository) newWalk(m mirror, from stored) *walk {
+	return &walk{limits: r.client.opts.Limits, mirror: m, now: r.client.opts.Now().UTC(), got: from}
+}
+
+func (r *repository) load(ctx context.Context) error {
+	from, err := r.readStored()
+	if err != nil {
+		return err
+	}
+	w := r.newWalk(nil, from)
+	if err := w.run(ctx); err != nil {
+		kind := tuf.KindOf(err)
+		return fault.Mark(fmt.Errorf("repository %s: %s: %w", r.config.Name, w.file, err), kind.Class(), "run: pkgtool refresh")
+	}
+	if err := r.take(ctx, w, nil); err != nil {
+		return fault.Mark(fmt.Errorf("repository %s: %w", r.config.Name, err), fault.ClassOf(err), "run: pkgtool refresh")
+	}
+	return nil
+}
+
+func (r *repository) refresh(ctx context.Context) error {
+	unlock, err := r.lockState(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	from, err := r.readStored()
+	if err != nil {
+		return err
+	}
+	var failures []*MirrorError
+	furthest := from
+	for _, m := range r.mirrors {
+		// Each mirror is judged by what was known before: one that is merely
+		// behind another that turned out broken has not gone back in time.
+		w := r.newWalk(m, from)
+		err := r.refreshFrom(ctx, w)
+		if err == nil {
+			if w.oddity != nil {
+				failures = append(failures, r.mirrorError(m, repo.TimestampPath, w.oddity))
+			}
+			r.warn(failures)
+			return r.remember(w, m, from)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		failures = append(failures, r.mirrorError(m, w.file, err))
+		if w.got.further(furthest) {
+			furthest = w.got
+		}
+	}
+	// What was verified on the way must not be forgotten (specification 5.3 ff.).
+	if furthest.further(from) {
+		if err := r.writeStored(furthest); err != nil {
+			return err
+		}
+	}
+	return allFailed(failures)
+}
+
+func (r *repository) refreshFrom(ctx context.Context, w *walk) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, r.client.opts.Limits.Metadata,
+		fmt.Errorf("%w: metadata took longer than %s", errTooSlow, r.client.opts.Limits.Metadata))
+	defer cancel()
+	if err := w.run(ctx); err != nil {
+		return causeOf(ctx, err)
+	}
+	if err := r.take(ctx, w, w.mirror); err != nil {
+		return causeOf(ctx, err)
+	}
+	return nil
+}
+
+// remember stores what a successful walk verified.
+func (r *repository) remember(w *walk, m mirror, before stored) error {
+	r.status.Mirror = m.String()
+	r.status.Changed = !bytes.Equal(before.Timestamp, w.got.Timestamp) || !bytes.Equal(before.Root, w.got.Root)
+	if !r.status.Changed && bytes.Equal(before.Targets, w.got.Targets) && bytes.Equal(before.Snapshot, w.got.Snapshot) && before.Timestamp != nil {
+		return nil
+	}
+	return r.writeStored(w.got)
+}
