@@ -64,6 +64,7 @@ var groups = []func(*App) []*cobra.Command{
 	imageCommands,
 	seedCommands,
 	sourceCommands,
+	installerCommands,
 }
 
 // New returns the whole command tree.

@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"ashlar/installer"
+	"ashlar/pkgtool/fault"
+
+	"github.com/spf13/cobra"
+)
+
+// installerCommands put a system on a disk.
+func installerCommands(app *App) []*cobra.Command {
+	group := &cobra.Command{
+		Use: "installer", Short: "Install Ashlar on a disk, unattended",
+		Long: `Install Ashlar on a disk, as an answer file says.
+
+An answer file is YAML:
+
+  version: 1
+  erase: true                     # without it a disk that holds data is refused
+  system: {hostname: node1}
+  packages: [linux-virt, grub, minimal-init, busybox, e2fsprogs, pkgtool]
+  storage:
+    disk: {serial: "S4XX*", size: ">=20G"}
+
+Packages come from the repositories in /etc/pkgtool. Nothing is written before
+the plan is complete, the packages are here and verified, and you agreed.`,
+		Example: "  pkgtool installer plan answers.yaml\n  pkgtool installer run answers.yaml --yes",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	group.AddCommand(installerDisks(app), installerSchema(app), installerValidate(app), installerPlan(app), installerRun(app))
+	return []*cobra.Command{group}
+}
+
+func probeDisks() ([]installer.Disk, error) {
+	return installer.Probe("/sys", "/dev", "/proc/self/mounts")
+}
+
+func installerDisks(app *App) *cobra.Command {
+	return &cobra.Command{
+		Use: "disks", Short: "List the disks that an answer file can name", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			disks, err := probeDisks()
+			if err != nil {
+				return err
+			}
+			return app.Print(disks, func(w io.Writer) {
+				for _, d := range disks {
+					state := "blank"
+					switch {
+					case d.Mounted != "":
+						state = "in use: " + d.Mounted
+					case d.Holds != "":
+						state = "holds " + d.Holds
+					}
+					fmt.Fprintf(w, "%-14s %10s  model %q  serial %q  %s\n", d.Path, installer.FormatSize(d.Size), d.Model, d.Serial, printable(state))
+				}
+			})
+		},
+	}
+}
+
+func installerSchema(app *App) *cobra.Command {
+	return &cobra.Command{
+		Use: "schema", Short: "Print the JSON Schema of the answer file", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			schema, err := installer.Schema()
+			if err != nil {
+				return err
+			}
+			_, err = app.Out.Write(schema)
+			return err
+		},
+	}
+}
+
+func installerValidate(app *App) *cobra.Command {
+	return &cobra.Command{
+		Use: "validate FILE", Short: "Check an answer file without looking at this machine", Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if _, err := installer.ReadAnswers(args[0]); err != nil {
+				return err
+			}
+			return app.Print(map[string]any{"valid": true}, func(w io.Writer) { fmt.Fprintf(w, "%s is valid\n", args[0]) })
+		},
+	}
+}
+
+// makePlan reads the answers and lays them out on this machine.
+func makePlan(file string) (*installer.Plan, error) {
+	answers, err := installer.ReadAnswers(file)
+	if err != nil {
+		return nil, err
+	}
+	disks, err := probeDisks()
+	if err != nil {
+		return nil, err
+	}
+	disk, err := installer.Select(answers, disks)
+	if err != nil {
+		return nil, err
+	}
+	return installer.MakePlan(answers, disk)
+}
+
+func showInstallation(w io.Writer, plan *installer.Plan) {
+	for _, line := range plan.Describe() {
+		fmt.Fprintln(w, printable(line))
+	}
+}
+
+func installerPlan(app *App) *cobra.Command {
+	return &cobra.Command{
+		Use: "plan FILE", Short: "Show what would be done to which disk", Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			plan, err := makePlan(args[0])
+			if err != nil {
+				return err
+			}
+			return app.Print(plan, func(w io.Writer) { showInstallation(w, plan) })
+		},
+	}
+}
+
+func installerRun(app *App) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "run FILE", Short: "Install, after showing the plan and asking", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			plan, err := makePlan(args[0])
+			if err != nil {
+				return err
+			}
+			showInstallation(app.messages(), plan)
+			if !yes {
+				if err := app.confirmErase(plan.Disk.Path); err != nil {
+					return err
+				}
+			}
+			progress := app.changeProgress()
+			prepared, err := installer.Prepare(cmd.Context(), app.Root, plan.Packages, os.Args, progress)
+			if err != nil {
+				return fmt.Errorf("fetch the packages, nothing was written to a disk: %w", err)
+			}
+			defer prepared.Close()
+			options := installer.Options{
+				Packages: prepared.Packages, Settings: filepath.Join(app.Root, "etc/pkgtool"), Command: os.Args,
+				Progress: func(step string) { app.Say("%s", step) },
+			}
+			if progress != nil {
+				options.Copied = func(done, total int64) { progress("write", done, total) }
+			}
+			if err := installer.Apply(cmd.Context(), plan, options); err != nil {
+				return err
+			}
+			return app.Print(plan, func(w io.Writer) {
+				fmt.Fprintf(w, "installed %d packages on %s; take the medium out and start the machine again\n", len(prepared.Packages), plan.Disk.Path)
+			})
+		},
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+// confirmErase asks a person to type the disk's name: a yes is typed too easily.
+func (a *App) confirmErase(disk string) error {
+	fmt.Fprintf(a.Err, "type %s to go on: ", disk)
+	answer, err := bufio.NewReader(a.In).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if strings.TrimSpace(answer) != disk {
+		return fault.Mark(fmt.Errorf("the answer was not %s; nothing was written", disk), fault.Failed, "without a person, use --yes")
+	}
+	return nil
+}
