@@ -83,7 +83,7 @@ func (p *Plan) Close() {
 
 // Plan finds the best way to fulfil a request. It locks the system until the
 // session is closed, unless the plan is only to be looked at.
-func (s *Session) Plan(ctx context.Context, r Request, onlyLook bool) (p *Plan, err error) {
+func (s *Session) Plan(ctx context.Context, r Request, onlyLook bool) (*Plan, error) {
 	if !onlyLook {
 		if err := s.system.Lock(s.opts.Command); err != nil {
 			return nil, err
@@ -92,25 +92,30 @@ func (s *Session) Plan(ctx context.Context, r Request, onlyLook bool) (p *Plan, 
 	if err := s.offers(ctx, len(r.Install)+len(r.Upgrade) > 0 || r.UpgradeAll); err != nil {
 		return nil, err
 	}
-	p = &Plan{session: s, universe: newUniverse()}
-	defer func() {
-		if err != nil {
-			p.Close()
-		}
-	}()
-	if err := p.universe.addInstalled(s.system.Installed()); err != nil {
+	p := &Plan{session: s, universe: newUniverse()}
+	if err := p.solve(ctx, r); err != nil {
+		p.Close()
 		return nil, err
 	}
+	return p, nil
+}
+
+// solve fills the plan.
+func (p *Plan) solve(ctx context.Context, r Request) error {
+	s := p.session
+	if err := p.universe.addInstalled(s.system.Installed()); err != nil {
+		return err
+	}
 	if err := p.universe.addEntries(s.client.Packages()); err != nil {
-		return nil, err
+		return err
 	}
 	request, err := p.request(r)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	solution, err := solver.Solve(ctx, p.universe.packages, request)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p.describe(solution)
 	p.change.Reason = reason(r)
@@ -120,7 +125,7 @@ func (s *Session) Plan(ctx context.Context, r Request, onlyLook bool) (p *Plan, 
 			p.change.Request = append(p.change.Request, kept.Name)
 		}
 	}
-	return p, nil
+	return nil
 }
 
 // request words the request for the solver and opens the files in it.
