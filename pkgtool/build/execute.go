@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -108,7 +107,7 @@ func (e *Engine) execute(ctx context.Context, r *recipe.Recipe, root *buildRoot,
 			err = explainDisk(flushErr)
 		}
 		if err != nil {
-			return 0, e.explainFailure(ctx, r, spec, file.Name(), folders, err)
+			return 0, e.explainFailure(ctx, r, spec, file.Name(), log, folders, err)
 		}
 	}
 	if err := tidy(folders.dest); err != nil {
@@ -216,7 +215,7 @@ func expandEnv(text string, scopes ...map[string]string) string {
 }
 
 // explainFailure adds the end of the log and what to do next.
-func (e *Engine) explainFailure(ctx context.Context, r *recipe.Recipe, spec sandbox.Spec, log string, w *workFolders, err error) error {
+func (e *Engine) explainFailure(ctx context.Context, r *recipe.Recipe, spec sandbox.Spec, name string, log *buildLog, w *workFolders, err error) error {
 	var exit *sandbox.ExitError
 	var limit *sandbox.LimitError
 	if !errors.As(err, &exit) && !errors.As(err, &limit) {
@@ -225,26 +224,18 @@ func (e *Engine) explainFailure(ctx context.Context, r *recipe.Recipe, spec sand
 	if e.Failed != nil {
 		e.Failed(ctx, &FailedBuild{r.Name, spec})
 	}
-	text := fmt.Errorf("%s: %w; the end of its log, %s:\n%s", r.Name, err, log, tail(log, 30))
+	text := fmt.Errorf("%s: %w; the end of its log, %s:\n%s", r.Name, err, name, log.tail(30))
 	if nearlyFull(w.build) {
 		return fault.Mark(fmt.Errorf("%w\nthe file system of the cache is full", text), fault.Failed, diskHint)
 	}
 	return fault.Mark(text, fault.Failed, "pkgtool build "+r.Name+" --shell-on-failure shows the build as it stopped")
 }
 
-// tail returns the last lines of a file, indented.
-func tail(name string, lines int) string {
-	f, err := os.Open(name)
-	if err != nil {
-		return "  " + err.Error()
-	}
-	defer f.Close()
-	const most = 16 << 10
-	if info, err := f.Stat(); err == nil && info.Size() > most {
-		_, _ = f.Seek(-most, io.SeekEnd)
-	}
-	data, _ := io.ReadAll(io.LimitReader(f, most))
-	all := strings.Split(strings.TrimRight(strings.ToValidUTF8(string(data), "?"), "\n"), "\n")
+// tail returns the last lines, indented.
+func (l *buildLog) tail(lines int) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := strings.Split(strings.TrimRight(strings.ToValidUTF8(string(l.last), "?"), "\n"), "\n")
 	all = all[max(0, len(all)-lines):]
 	for i, line := range all {
 		all[i] = "  | " + strings.Map(printable, line)
@@ -270,7 +261,11 @@ type buildLog struct {
 	recipe string
 	line   []byte // the beginning of a line that is not complete
 	phase  string
+	last   []byte // the end of the log, also where the disk is full
 }
+
+// lastBytes is how much of the end of a log is kept at hand.
+const lastBytes = 16 << 10
 
 func (l *buildLog) Write(data []byte) (int, error) {
 	l.mu.Lock()
@@ -286,6 +281,10 @@ func (l *buildLog) Write(data []byte) (int, error) {
 		}
 		l.see(string(l.line))
 		l.line = l.line[:0]
+	}
+	l.last = append(l.last, data[max(0, len(data)-lastBytes):]...)
+	if len(l.last) > 2*lastBytes {
+		l.last = append([]byte(nil), l.last[len(l.last)-lastBytes:]...)
 	}
 	return l.w.Write(data)
 }

@@ -19,10 +19,11 @@ type schedule struct {
 	weight   map[*recipe.Recipe]float64 // seconds from its start to the end of all that needs it
 	outcomes map[*recipe.Recipe]*outcome
 	failed   map[*recipe.Recipe]error
+	stopped  bool // after a failure, or by the caller
 }
 
 func newSchedule(e *Engine, order []*recipe.Recipe, before map[*recipe.Recipe][]*recipe.Recipe) *schedule {
-	s := &schedule{e, order, before, map[*recipe.Recipe]float64{}, map[*recipe.Recipe]*outcome{}, map[*recipe.Recipe]error{}}
+	s := &schedule{e, order, before, map[*recipe.Recipe]float64{}, map[*recipe.Recipe]*outcome{}, map[*recipe.Recipe]error{}, false}
 	seconds := e.recordedSeconds()
 	for _, r := range slices.Backward(order) {
 		own, known := seconds[r.Name]
@@ -55,9 +56,8 @@ func (s *schedule) run(ctx context.Context) error {
 	if parallel <= 0 {
 		parallel = 2
 	}
-	stop := false
 	for {
-		if !stop {
+		if !s.stopped {
 			s.skip(started)
 			for _, r := range s.ready(started) {
 				if running == parallel {
@@ -82,11 +82,11 @@ func (s *schedule) run(ctx context.Context) error {
 			continue
 		}
 		s.failed[f.r] = f.err
-		if !stop || ctx.Err() == nil {
+		if !s.stopped {
 			s.engine.report(Event{Kind: Failed, Recipe: f.r.Name, Text: f.err.Error()})
 		}
 		if !s.engine.KeepGoing || ctx.Err() != nil {
-			stop = true
+			s.stopped = true
 			cancel(errStopped)
 		}
 	}
@@ -160,7 +160,7 @@ func (s *schedule) err(ctx context.Context) error {
 	skipped := 0
 	for _, r := range s.order {
 		switch err := s.failed[r]; {
-		case err == nil, errors.Is(err, errStopped):
+		case err == nil, errors.Is(err, errStopped), s.stopped && errors.Is(err, context.Canceled):
 		case errors.Is(err, errSkipped):
 			skipped++
 		default:
