@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"ashlar/iso/iso9660"
 	"ashlar/iso/isotest"
 	"ashlar/iso/tree"
 	"ashlar/iso/tree/treetest"
@@ -266,12 +267,29 @@ func TestInspectRefusesForeignImages(t *testing.T) {
 }
 
 func FuzzInspect(f *testing.F) {
-	f.Add([]byte("\x01CD001\x01"), uint32(16))
-	f.Fuzz(func(t *testing.T, data []byte, sector uint32) {
-		image := make([]byte, 64<<10)
-		copy(image[int(sector%32)*2048:], data)
-		if i, err := inspect(bytes.NewReader(image), int64(len(image))); err == nil && i.Manifest == nil {
-			t.Error("an image without manifest passes")
+	root := append([]byte("hsqs"), make([]byte, 4092)...)
+	root[20], root[28], root[40] = 6, 4, 96
+	manifest := []byte(`{"schema":1,"name":"x","summary":"X","packages":[]}`)
+	image, err := iso9660.New([]tree.Entry{
+		{Path: ManifestName, Size: int64(len(manifest)), Open: tree.Bytes(manifest)},
+		{Path: rootPath, Size: int64(len(root)), Open: tree.Bytes(root)},
+		{Path: corePath, Size: 4096, Open: tree.Bytes(make([]byte, 4096))},
+	}, iso9660.Options{VolumeID: "FUZZ", Boot: []iso9660.Boot{{Path: corePath}, {Path: corePath, Platform: iso9660.EFI}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := image.Write(context.Background(), &b, nil); err != nil {
+		f.Fatal(err)
+	}
+	if i, err := inspect(bytes.NewReader(b.Bytes()), int64(b.Len())); err != nil || i.Manifest.Name != "x" || len(i.Starts) != 2 {
+		f.Fatalf("the seed itself: %+v (%v)", i, err)
+	}
+	f.Add(b.Bytes()[iso9660.SystemAreaSize:])
+	f.Fuzz(func(t *testing.T, data []byte) {
+		image := append(make([]byte, iso9660.SystemAreaSize), data...)
+		if i, err := inspect(bytes.NewReader(image), int64(len(image))); err == nil && (i.Manifest == nil || i.Root == nil) {
+			t.Error("an image without manifest or root passes")
 		}
 	})
 }
