@@ -9,6 +9,8 @@ import (
 	"io/fs"
 
 	"ashlar/pkgtool/pkgfile"
+
+	"golang.org/x/sys/unix"
 )
 
 // Commit carries the plan out. Until the journal is in place every error, and
@@ -90,5 +92,5 @@ func (d *disk) write(path string, data []byte) error {
 		return err
 	}
 	_, err = f.Write(data)
-	return errors.Join(err, f.Chmod(0o644), f.Close())
+	return errors.Join(err, unix.Fchmod(int(f), 0o644), f.Close())
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -100,7 +99,7 @@ func (d *disk) apply(operations []operation) error {
 	defer unix.Close(staging)
 	for _, o := range operations {
 		err := d.applyOne(staging, o)
-		if errors.Is(err, unix.EACCES) && os.Geteuid() != 0 {
+		if errors.Is(err, unix.EACCES) && !privileged {
 			err = d.inWritable(o.Path, func() error { return d.applyOne(staging, o) })
 		}
 		if err != nil {
@@ -146,7 +145,7 @@ func (d *disk) setFolder(o operation) error {
 			return err
 		}
 		defer unix.Close(n)
-		if os.Geteuid() == 0 {
+		if privileged {
 			if err := unix.Fchown(n, int(o.UID), int(o.GID)); err != nil {
 				return err
 			}
@@ -182,7 +181,7 @@ func (d *disk) inWritable(path string, do func() error) error {
 func setXattrs(fd int, xattrs map[string][]byte) error {
 	for name, value := range xattrs {
 		err := unix.Fsetxattr(fd, name, value, 0)
-		if errors.Is(err, unix.EPERM) && os.Geteuid() != 0 {
+		if errors.Is(err, unix.EPERM) && !privileged {
 			continue
 		}
 		if err != nil {

@@ -5,11 +5,16 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 
 	"ashlar/pkgtool/pkgfile"
 )
+
+// privileged says whether we may give files to others. An ordinary user owns
+// all that he installs.
+var privileged = os.Geteuid() == 0
 
 // owners maps the names of users and groups to numbers, by the etc/passwd and
 // etc/group of the target and of the packages that come into it; never by

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -48,6 +47,7 @@ type Plan struct {
 	above  map[string]bool          // the folders that gone paths are in
 	shared map[string]bool          // folders of packages that stay
 	turned map[string]bool          // folders on disk that become something else
+	absent map[string]bool          // folders asked for: whether they are missing on disk
 	target claims
 	puts   map[string]string // where each file to write goes, by its path
 
@@ -57,7 +57,7 @@ type Plan struct {
 // plan works out a change against the files that are on the disk.
 func (s *System) plan(ctx context.Context, change Change) (*Plan, error) {
 	p := &Plan{system: s, change: change, staged: map[*pkgfile.Package]map[string]int{}, puts: map[string]string{},
-		gone: map[string]*pkgfile.File{}, above: map[string]bool{}, shared: map[string]bool{}, turned: map[string]bool{}}
+		gone: map[string]*pkgfile.File{}, above: map[string]bool{}, shared: map[string]bool{}, turned: map[string]bool{}, absent: map[string]bool{}}
 	manifests, err := p.nextGeneration()
 	if err != nil {
 		return nil, err
@@ -145,7 +145,7 @@ func (p *Plan) nextGeneration() ([]*pkgfile.Manifest, error) {
 
 func (p *Plan) resolveOwners() error {
 	p.owners = newOwners()
-	if os.Geteuid() != 0 { // every file becomes ours
+	if !privileged { // every file becomes ours
 		return nil
 	}
 	if err := p.owners.addDisk(p.system.disk); err != nil {
@@ -257,7 +257,7 @@ func (p *Plan) planFolders() error {
 			continue // as it should be, or as the administrator wants it
 		}
 		o := operation{Do: doMkdir, Path: path, Mode: f.Mode, Xattrs: f.Xattrs}
-		if os.Geteuid() == 0 {
+		if privileged {
 			if o.UID, o.GID, err = p.owners.of(f); err != nil {
 				return err
 			}
@@ -265,7 +265,7 @@ func (p *Plan) planFolders() error {
 		p.mkdirs = append(p.mkdirs, o)
 		p.Inodes++
 		p.Bytes += blockSize
-		if f.Mode&0o700 != 0o700 && os.Geteuid() != 0 {
+		if f.Mode&0o700 != 0o700 && !privileged {
 			o.Do = doChmod
 			p.modes = append(p.modes, o)
 		}

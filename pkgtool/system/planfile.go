@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -25,12 +27,14 @@ type ConfigNote struct {
 // planFile decides where a file that is no folder is written: its own path, or
 // path.new, or "" to write nothing. conflict tells of a foreign file there.
 func (p *Plan) planFile(pkg *pkgfile.Package, f *pkgfile.File) (to, conflict string, err error) {
-	st, err := p.system.disk.lstat(f.Path)
-	if err != nil {
-		return "", "", err
-	}
-	if conflict, err := p.throughLink(f.Path); conflict != "" || err != nil {
-		return "", conflict, err
+	var st *unix.Stat_t
+	if i := strings.LastIndexByte(f.Path, '/'); i < 0 || !p.isAbsent(f.Path[:i]) {
+		if st, err = p.system.disk.lstat(f.Path); err != nil {
+			return "", "", err
+		}
+		if conflict, err := p.throughLink(f.Path); conflict != "" || err != nil {
+			return "", conflict, err
+		}
 	}
 	old := p.gone[f.Path]
 	switch {
@@ -56,6 +60,23 @@ func (p *Plan) planFile(pkg *pkgfile.Package, f *pkgfile.File) (to, conflict str
 		return f.Path, "", err
 	}
 	return "", fmt.Sprintf("%s (wanted by %s)", f.Path, pkg.Manifest().Name), nil
+}
+
+// isAbsent reports whether nothing at all is at the path of a folder. It
+// remembers the answer: a new package asks for each of its files.
+func (p *Plan) isAbsent(dir string) bool {
+	absent, known := p.absent[dir]
+	if known {
+		return absent
+	}
+	if i := strings.LastIndexByte(dir, '/'); i >= 0 && p.isAbsent(dir[:i]) {
+		absent = true
+	} else {
+		_, err := p.system.disk.folder(dir)
+		absent = errors.Is(err, fs.ErrNotExist)
+	}
+	p.absent[dir] = absent
+	return absent
 }
 
 // throughLink refuses a path one of whose folders is on disk a symbolic link or

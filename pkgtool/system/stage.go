@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 
 	"ashlar/pkgtool/pkgfile"
@@ -75,7 +74,7 @@ func (s *stager) symlink(f *pkgfile.File, path string) error {
 		return err
 	}
 	return s.d.at("set", path, func(fd int, base string) error {
-		if os.Geteuid() == 0 {
+		if privileged {
 			uid, gid, err := s.plan.owners.of(f)
 			if err != nil {
 				return err
@@ -95,30 +94,33 @@ func (s *stager) regular(f *pkgfile.File, path string, content io.Reader) error 
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	if err := s.fill(f, file, content); err != nil {
+		file.Close()
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	return s.d.at("set", path, s.setTime)
+}
+
+func (s *stager) fill(f *pkgfile.File, file rawFile, content io.Reader) error {
 	if _, err := io.Copy(file, content); err != nil {
 		return err
 	}
-	fd := int(file.Fd())
-	if os.Geteuid() == 0 {
+	if privileged {
 		uid, gid, err := s.plan.owners.of(f)
 		if err != nil {
 			return err
 		}
-		if err := unix.Fchown(fd, int(uid), int(gid)); err != nil {
+		if err := unix.Fchown(int(file), int(uid), int(gid)); err != nil {
 			return err
 		}
 	}
-	if err := unix.Fchmod(fd, f.Mode); err != nil {
+	if err := unix.Fchmod(int(file), f.Mode); err != nil {
 		return err
 	}
-	if err := setXattrs(fd, f.Xattrs); err != nil {
-		return err
-	}
-	if err := s.d.at("set", path, s.setTime); err != nil {
-		return err
-	}
-	return file.Close()
+	return setXattrs(int(file), f.Xattrs)
 }
 
 func (s *stager) setTime(fd int, base string) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 
 	"ashlar/pkgtool/pkgfile"
@@ -29,7 +28,7 @@ func (s *System) Verify(ctx context.Context, names ...string) ([]Problem, error)
 		}
 	}
 	var known *owners
-	if os.Geteuid() == 0 {
+	if privileged {
 		known = newOwners()
 		if err := known.addDisk(s.disk); err != nil {
 			return nil, err
