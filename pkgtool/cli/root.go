@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -106,12 +107,18 @@ func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 		return 0
 	}
 	code := fault.ClassOf(err)
-	if strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "unknown flag") ||
-		strings.HasPrefix(err.Error(), "required flag") {
+	if wrongCall(err) {
 		code = fault.Usage
 	}
 	app.printError(err, int(code))
 	return int(code)
+}
+
+// wrongCall reports whether cobra refused the command line itself; its errors
+// have no type of their own.
+func wrongCall(err error) bool {
+	return slices.ContainsFunc([]string{"unknown command", "unknown flag", "required flag", "accepts ", "requires at least "},
+		func(prefix string) bool { return strings.HasPrefix(err.Error(), prefix) })
 }
 
 func (a *App) printError(err error, code int) {
