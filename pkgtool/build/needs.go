@@ -136,7 +136,7 @@ func (n *needFinder) look(i int, en entry) (*elfFacts, error) {
 // check reports what would not run, or only where it was built.
 func (n *needFinder) check(name string, facts *elfFacts) {
 	full := "/" + name
-	if len(facts.runPaths) > 0 && !allowed(n.r, "rpath", full) {
+	if strays(facts.runPaths) && !allowed(n.r, "rpath", full) {
 		n.problem("rpath: %s looks for libraries in %s; build it without, or say under lint why", full, strings.Join(facts.runPaths, ":"))
 	}
 	if in := facts.interpreter; in != "" && in != loader && !allowed(n.r, "interpreter", full) {
@@ -145,6 +145,19 @@ func (n *needFinder) check(name string, facts *elfFacts) {
 	if facts.execStack && !allowed(n.r, "executable-stack", full) {
 		n.problem("executable-stack: %s wants to execute its stack", full)
 	}
+}
+
+// strays reports whether a program looks for libraries in a fixed folder. One
+// relative to the program itself ($ORIGIN) holds wherever it is installed.
+func strays(runPaths []string) bool {
+	for _, list := range runPaths {
+		for _, dir := range strings.Split(list, ":") {
+			if dir != "$ORIGIN" && !strings.HasPrefix(dir, "$ORIGIN/") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // link turns the libraries a file needs into requires.
