@@ -210,6 +210,7 @@ func (r *Repository) lock(ctx context.Context) (unlock func(), err error) {
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
+			r.sweep()
 			return func() { f.Close() }, nil
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
@@ -222,6 +223,18 @@ func (r *Repository) lock(ctx context.Context) (unlock func(), err error) {
 			return nil, fault.Mark(fmt.Errorf("another publisher is at work in %s: %w", r.dir, ctx.Err()), fault.Failed,
 				"wait until it has finished")
 		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// sweep removes the temporary files of publishers that were killed. Under the
+// lock they are nobody's.
+func (r *Repository) sweep() {
+	for _, pattern := range []string{privateDir + "/*.tmp", privateDir + "/.*.tmp", privateDir + "/pending/.*.tmp",
+		metadataDir + "/.*.tmp", indexDir + "/.*.tmp", keyringDir + "/.*.tmp"} {
+		left, _ := filepath.Glob(r.path(pattern)) // the pattern is good
+		for _, file := range left {
+			os.Remove(file)
 		}
 	}
 }
