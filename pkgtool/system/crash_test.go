@@ -24,6 +24,9 @@ const (
 
 func TestMain(m *testing.M) {
 	if root := os.Getenv(envRoot); root != "" {
+		if os.Getenv(envNamespace) != "" {
+			namespaceChild(root)
+		}
 		crashChild(root, os.Getenv(envScenario), os.Getenv(envKillAt))
 	}
 	os.Exit(m.Run())

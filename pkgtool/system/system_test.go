@@ -22,7 +22,7 @@ import (
 
 // spec describes a package's files, one per line:
 //
-//	file PATH MODE CONTENT | config PATH CONTENT | dir PATH MODE | symlink PATH TARGET | hardlink PATH TARGET
+//	file PATH MODE CONTENT | owned PATH OWNER | config PATH CONTENT | dir PATH MODE | symlink PATH TARGET | hardlink PATH TARGET
 type spec struct {
 	name, version string
 	files         string
@@ -52,6 +52,8 @@ func build(t failer, s spec) *pkgfile.Package {
 		case "file":
 			fmt.Sscanf(words[2], "%o", &in.Mode)
 			content = words[3]
+		case "owned":
+			in.Owner = words[2]
 		case "config":
 			in.Config, content = true, strings.Join(words[2:], " ")
 		case "dir":
@@ -487,8 +489,7 @@ func TestSecondTransactionIsRefusedByName(t *testing.T) {
 }
 
 func TestUnknownOwnerIsRefused(t *testing.T) {
-	p := build(t, spec{"a", "1.0.0", "file x 0644 x"})
-	p.Manifest().Files[0].Owner = "nobody-here"
+	p := build(t, spec{"a", "1.0.0", "owned x nobody-here"})
 	_, err := commit(t.Context(), t.TempDir(), Change{Add: []Addition{{Package: p}}})
 	if os.Geteuid() != 0 { // everything becomes the user's own
 		if err != nil {

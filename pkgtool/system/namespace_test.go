@@ -1,0 +1,85 @@
+package system
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// These tests run this test binary again in a user namespace: as root over an
+// overlay file system, which is what a live system has, and as an ordinary user.
+const envNamespace = "ASHLAR_NAMESPACE"
+
+// namespaceChild upgrades, removes and installs in a root, and reports.
+func namespaceChild(root string) {
+	t := child{}
+	if lower := os.Getenv(envNamespace); lower != "user" {
+		upper, work := filepath.Join(root, "upper"), filepath.Join(root, "work")
+		root = filepath.Join(root, "merged")
+		options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,userxattr", lower, upper, work)
+		t.check(syscall.Mount("overlay", root, "overlay", 0, options))
+	}
+	ctx := context.Background()
+	for _, change := range []Change{
+		add(t, tool("2.0.0", "two")), // a file over one of the lower layer
+		{Remove: []string{"tool"}},
+		add(t, spec{"p", "1.0.0", "dir usr/share 0555\nfile usr/share/tool 0755 was a folder below\ndir usr/lib/x 0700"}),
+		add(t, spec{"p", "2.0.0", "dir usr/share 0555\nfile usr/share/tool/x 0755 is one again"}),
+		{Remove: []string{"p"}}, // also out of a folder that we may not write to
+	} {
+		_, err := commit(ctx, root, change)
+		t.check(err)
+		s, err := Open(root)
+		t.check(err)
+		problems, err := s.Verify(ctx)
+		t.check(err)
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		s.Close()
+	}
+	fmt.Println("good")
+	os.Exit(0)
+}
+
+func runInNamespace(t *testing.T, root, mode string, uid, gid int) {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), envRoot+"="+root, envNamespace+"="+mode)
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: uid, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: gid, HostID: os.Getgid(), Size: 1}},
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil || strings.TrimSpace(string(out)) != "good" {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+func TestOnOverlay(t *testing.T) {
+	work := fastTempDir(t)
+	lower := filepath.Join(work, "lower")
+	for _, dir := range []string{lower, filepath.Join(work, "upper"), filepath.Join(work, "work"), filepath.Join(work, "merged")} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install(t, lower, base, tool("1.0.0", "one"))
+	before := snapshot(t, lower)
+	runInNamespace(t, work, lower, 0, 0)
+	if after := snapshot(t, lower); after != before {
+		t.Error("the lower layer changed")
+	}
+}
+
+func TestAsOrdinaryUser(t *testing.T) {
+	root := t.TempDir()
+	install(t, root, base, tool("1.0.0", "one"))
+	runInNamespace(t, root, "user", 1000, 1000)
+}
