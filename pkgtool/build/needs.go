@@ -19,8 +19,9 @@ import (
 // needs are the requires and provides of one package, canonical.
 type needs struct{ requires, provides []string }
 
-// loader is the dynamic loader that programs of Ashlar name.
-const loader = "/lib64/ld-linux-x86-64.so.2"
+// loaders are the names of the dynamic loader on an Ashlar system: the usual
+// one, and the one that glibc's own programs have because it is installed there.
+var loaders = []string{"/lib64/ld-linux-x86-64.so.2", "/usr/lib/ld-linux-x86-64.so.2"}
 
 // findNeeds reads requires and provides from the files of a recipe's packages
 // and adds what the recipe says. It refuses programs that would not run on an
@@ -139,8 +140,8 @@ func (n *needFinder) check(name string, facts *elfFacts) {
 	if strays(facts.runPaths) && !allowed(n.r, "rpath", full) {
 		n.problem("rpath: %s looks for libraries in %s; build it without, or say under lint why", full, strings.Join(facts.runPaths, ":"))
 	}
-	if in := facts.interpreter; in != "" && in != loader && !allowed(n.r, "interpreter", full) {
-		n.problem("interpreter: %s is started by %s instead of %s", full, in, loader)
+	if in := facts.interpreter; in != "" && !slices.Contains(loaders, in) && !allowed(n.r, "interpreter", full) {
+		n.problem("interpreter: %s is started by %s instead of %s", full, in, loaders[0])
 	}
 	if facts.execStack && !allowed(n.r, "executable-stack", full) {
 		n.problem("executable-stack: %s wants to execute its stack", full)
