@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -57,19 +58,27 @@ func (r *Repository) wanted(published *state, name string) ([]index.Entry, error
 }
 
 func (r *Repository) readPending(name string) ([]index.Entry, bool, error) {
-	f, err := os.Open(r.pendingPath(name))
+	_, _, entries, err := r.pendingIndex(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}
+	return entries, err == nil, err
+}
+
+// pendingIndex returns an index to come, in the bytes that will be published.
+func (r *Repository) pendingIndex(name string) ([]byte, index.Header, []index.Entry, error) {
+	data, err := os.ReadFile(r.pendingPath(name))
 	if err != nil {
-		return nil, false, err
+		return nil, index.Header{}, nil, err
 	}
-	defer f.Close()
-	_, entries, err := index.Decode(f, index.Limits{})
+	header, entries, err := index.Decode(bytes.NewReader(data), index.Limits{})
+	if channel, arch, _ := parseIndexTarget(name); err == nil && (header.Channel != channel || header.Arch != arch) {
+		err = fmt.Errorf("it is the index of %s.%s", header.Channel, header.Arch)
+	}
 	if err != nil {
-		return nil, false, fmt.Errorf("%s: %w", f.Name(), err)
+		err = fmt.Errorf("%s: %w", r.pendingPath(name), err)
 	}
-	return entries, true, nil
+	return data, header, entries, err
 }
 
 func (r *Repository) writePending(name string, entries []index.Entry) error {

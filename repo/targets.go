@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 
 	"ashlar/pkgtool/durable"
-	"ashlar/repo/index"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
@@ -43,16 +42,11 @@ func (r *Repository) writeTargets(ctx context.Context, old *state) (map[string]*
 		if err := ctx.Err(); err != nil {
 			return nil, 0, err
 		}
-		entries, _, err := r.readPending(name)
+		data, header, _, err := r.pendingIndex(name)
 		if err != nil {
 			return nil, 0, err
 		}
-		channel, arch, _ := parseIndexTarget(name)
-		data, plain, err := index.Encode(channel, arch, entries)
-		if err != nil {
-			return nil, 0, err
-		}
-		if targets[name], err = r.writeTarget(name, data, &custom{len(entries), plain}); err != nil {
+		if targets[name], err = r.writeTarget(name, data, &custom{header.Packages, header.Plain}); err != nil {
 			return nil, 0, err
 		}
 	}

@@ -24,6 +24,7 @@ type Header struct {
 	Channel  string `json:"channel"`
 	Arch     string `json:"arch"`
 	Packages int    `json:"packages"` // number of lines that follow
+	Plain    int64  `json:"-"`        // bytes after decompression; Decode fills it in
 }
 
 // Limits bounds what Decode accepts. A zero field means its default.
@@ -53,7 +54,7 @@ func Encode(channel, arch string, entries []Entry) (data []byte, plain int64, er
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(Header{FormatVersion, channel, arch, len(sorted)}); err != nil {
+	if err := enc.Encode(Header{Format: FormatVersion, Channel: channel, Arch: arch, Packages: len(sorted)}); err != nil {
 		return nil, 0, err
 	}
 	for i := range sorted {
@@ -99,6 +100,7 @@ func Decode(r io.Reader, limits Limits) (Header, []Entry, error) {
 	if err != nil {
 		return Header{}, nil, err
 	}
+	h.Plain = limits.Size + 1 - bounded.N
 	return h, entries, nil
 }
 

@@ -55,7 +55,7 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if h != (Header{FormatVersion, "stable", "x86_64", n}) {
+		if h != (Header{FormatVersion, "stable", "x86_64", n, plain}) {
 			t.Errorf("header %+v", h)
 		}
 		if err := Sort(entries); err != nil {
