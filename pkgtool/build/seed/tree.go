@@ -48,7 +48,7 @@ func (t *tree) addPackage(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	plain, err := source.Decompress(data)
+	plain, err := source.DecompressFile(data, data.Size())
 	if err != nil {
 		return err
 	}

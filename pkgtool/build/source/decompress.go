@@ -5,11 +5,14 @@ import (
 	"bytes"
 	"compress/bzip2"
 	"compress/gzip"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+	"github.com/ulikunitz/xz/lzma"
 )
 
 // maxWindow bounds the memory of a decoder, in bytes: what xz -9 needs is
@@ -32,7 +35,9 @@ func Decompress(r io.Reader) (io.ReadCloser, error) {
 	case bytes.HasPrefix(magic, []byte("BZh")):
 		plain, err = bzip2.NewReader(in), nil
 	case bytes.HasPrefix(magic, []byte("\xfd7zXZ\x00")):
-		plain, err = xz.ReaderConfig{DictCap: maxWindow}.NewReader(in)
+		if err = checkXZWindow(in); err == nil {
+			plain, err = xz.NewReader(in)
+		}
 	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		var d *zstd.Decoder
 		d, err = zstd.NewReader(in, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderConcurrency(1))
@@ -46,6 +51,50 @@ func Decompress(r io.Reader) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("decompress: %w", err)
 	}
 	return newReadAhead(plain), nil
+}
+
+// DecompressFile is Decompress for a whole file of size bytes. It decodes the
+// blocks of an .xz file on all cores where the file has several. The file must
+// stay open until the result is closed.
+func DecompressFile(file io.ReaderAt, size int64) (io.ReadCloser, error) {
+	layout, err := readXZLayout(file, size)
+	if err == nil {
+		return newBlockReader(file, layout), nil
+	}
+	if !errors.Is(err, errNotBlocks) {
+		return nil, err
+	}
+	return Decompress(io.NewSectionReader(file, 0, size))
+}
+
+// checkXZWindow refuses an .xz stream whose first block asks for a dictionary
+// larger than maxWindow; the decoder would give it up to 4 GiB. (The .xz File
+// Format, 3.1 and 5.3.1.)
+func checkXZWindow(in *bufio.Reader) error {
+	head, _ := in.Peek(xzHeaderSize + 64) // a block header as long as that has no LZMA2 filter
+	if len(head) <= xzHeaderSize+2 {
+		return nil
+	}
+	flags, rest := head[xzHeaderSize+1], head[xzHeaderSize+2:]
+	skip := 0
+	if flags&0x40 != 0 {
+		skip++ // compressed size
+	}
+	if flags&0x80 != 0 {
+		skip++ // uncompressed size
+	}
+	for range skip {
+		_, n := binary.Uvarint(rest)
+		rest = rest[max(0, n):]
+	}
+	const lzma2 = 0x21
+	if len(rest) < 3 || rest[0] != lzma2 || rest[1] != 1 {
+		return nil // the decoder says what is wrong
+	}
+	if size, err := lzma.DecodeDictCap(rest[2]); err != nil || size > maxWindow {
+		return fmt.Errorf("xz: a dictionary of %d bytes is more than any archive needs", size)
+	}
+	return nil
 }
 
 // readAhead reads its source in a goroutine of its own, a few blocks ahead.

@@ -64,8 +64,12 @@ func unpack(ctx context.Context, archivePath, destDir string, strip int) error {
 	return w.finish()
 }
 
-func unpackTar(file io.Reader, w *treeWriter) error {
-	plain, err := Decompress(file)
+func unpackTar(file *os.File, w *treeWriter) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	plain, err := DecompressFile(file, info.Size())
 	if err != nil {
 		return err
 	}
