@@ -80,9 +80,9 @@ func (e *Engine) resolveRoot(r *recipe.Recipe, u *universe) (*buildRoot, error) 
 			if err != nil {
 				return fmt.Errorf("package %s: %w", p.manifest.Name, err)
 			}
-			// Linking follows libraries; what a library's package needs by name
-			// is needed when it is installed.
-			if !runs && p.owned.Package.Split != "dev" && !version.IsCapability(d.Name) {
+			// Linking follows libraries and -dev packages; what a library's
+			// package needs by name is needed when it is installed.
+			if !runs && !p.owned.Package.IsDev() && !version.IsCapability(d.Name) {
 				continue
 			}
 			if next := u.find(d.Name); next != nil {

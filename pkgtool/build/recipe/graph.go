@@ -96,7 +96,7 @@ func (r *Recipe) Before(seed Seed) ([]*Recipe, error) {
 		}
 		seen[o.Package] = true
 		found[o.Recipe.Name] = o.Recipe
-		if !depends && o.Package.Split != "dev" {
+		if !depends && !o.Package.IsDev() {
 			return
 		}
 		for _, text := range o.Package.Depends {

@@ -1,5 +1,7 @@
 package recipe
 
+import "strings"
+
 // Recipe is one recipe.yaml. The zero value of an optional key is its default
 // unless the description says otherwise.
 type Recipe struct {
@@ -100,6 +102,10 @@ type Package struct {
 	Dirs        []Dir    `yaml:"dirs,omitempty" jsonschema_description:"Folders the package has though they are empty, or with an owner of their own."`
 	Extra       []Extra  `yaml:"extra,omitempty" jsonschema_description:"Files of the recipe's folder to ship."`
 }
+
+// IsDev says whether the package is for building with: its needs by name count
+// in a build root.
+func (p *Package) IsDev() bool { return p.Split == "dev" || strings.HasSuffix(p.Name, "-dev") }
 
 // Mode gives owner, group, permissions and capabilities to files of a package.
 type Mode struct {
