@@ -11,6 +11,10 @@ import (
 // depends on the question only. Running out costs optimality, never validity.
 const improveBudget = 20000
 
+// counterBudget bounds the clauses of a counter. With more, the order of the
+// wishes alone decides, which already leaves out whatever can be left out.
+const counterBudget = 400_000
+
 // optimise finds the best solution and fixes every variable in it. It reports
 // false if there is none.
 func (pr *problem) optimise(ctx context.Context) (bool, error) {
@@ -49,6 +53,7 @@ func (pr *problem) improve(ctx context.Context, t tier) error {
 	unfulfilled := 0
 	values := pr.best
 	s.undo(0)
+	s.propagate() // what the tiers before have settled need not be counted
 	for _, wish := range t.wishes {
 		if s.value(wish) == unknown {
 			open = append(open, wish.not())
@@ -61,6 +66,9 @@ func (pr *problem) improve(ctx context.Context, t tier) error {
 		for _, l := range open {
 			s.add(rule{}, l.not())
 		}
+		return nil
+	}
+	if len(open)*unfulfilled > counterBudget {
 		return nil
 	}
 	c := s.newCounter(open, unfulfilled)
