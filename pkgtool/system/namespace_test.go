@@ -3,6 +3,7 @@ package system
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,13 +13,18 @@ import (
 )
 
 // These tests run this test binary again in a user namespace: as root over an
-// overlay file system, which is what a live system has, and as an ordinary user.
+// overlay file system, which is what a live system has, on a full disk, and as
+// an ordinary user.
 const envNamespace = "ASHLAR_NAMESPACE"
 
 // namespaceChild upgrades, removes and installs in a root, and reports.
 func namespaceChild(root string) {
 	t := child{}
-	if lower := os.Getenv(envNamespace); lower != "user" {
+	switch lower := os.Getenv(envNamespace); lower {
+	case "user":
+	case "full":
+		fullDiskChild(t, root)
+	default:
 		upper, work := filepath.Join(root, "upper"), filepath.Join(root, "work")
 		root = filepath.Join(root, "merged")
 		options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,userxattr", lower, upper, work)
@@ -45,6 +51,63 @@ func namespaceChild(root string) {
 	}
 	fmt.Println("good")
 	os.Exit(0)
+}
+
+// fullDiskChild checks that a lack of space, foreseen or not, changes nothing.
+func fullDiskChild(t child, root string) {
+	ctx := context.Background()
+	big := spec{"big", "1.0.0", "file usr/big 0644 " + noise(3<<20)}
+	many := spec{"many", "1.0.0", ""}
+	for i := range 300 {
+		many.files += fmt.Sprintf("file usr/many/%d 0644 x\n", i)
+	}
+	for _, c := range []struct {
+		options string
+		fill    bool // fill the disk after the plan was made
+		pkg     spec
+		want    string
+	}{
+		{"size=3m", false, big, "are needed"},
+		{"nr_inodes=200", false, many, "has room for"},
+		{"size=6m", true, big, "no space left on device"},
+	} {
+		t.check(syscall.Mount("none", root, "tmpfs", 0, c.options))
+		_, err := commit(ctx, root, add(t, base))
+		t.check(err)
+		before := snapshot(t, root)
+		s, err := Open(root)
+		t.check(err)
+		p, err := s.Plan(ctx, add(t, c.pkg))
+		if c.fill {
+			t.check(err)
+			filler, _ := os.Create(filepath.Join(root, "filler"))
+			filler.Write(make([]byte, 5<<20))
+			filler.Close()
+			err = p.Commit(ctx, nil)
+			os.Remove(filler.Name())
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Fatal(c.options, err)
+		}
+		s.Close()
+		if after := snapshot(t, root); after != before {
+			t.Fatal("something is left:", after)
+		}
+		verified(t, root)
+		t.check(syscall.Unmount(root, 0))
+	}
+	fmt.Println("good")
+	os.Exit(0)
+}
+
+// noise is text that does not compress.
+func noise(size int) string {
+	random := rand.New(rand.NewPCG(1, 2))
+	data := make([]byte, size)
+	for i := range data {
+		data[i] = byte('0' + random.IntN(64))
+	}
+	return string(data)
 }
 
 func runInNamespace(t *testing.T, root, mode string, uid, gid int) {
@@ -76,6 +139,10 @@ func TestOnOverlay(t *testing.T) {
 	if after := snapshot(t, lower); after != before {
 		t.Error("the lower layer changed")
 	}
+}
+
+func TestFullDiskChangesNothing(t *testing.T) {
+	runInNamespace(t, t.TempDir(), "full", 0, 0)
 }
 
 func TestAsOrdinaryUser(t *testing.T) {

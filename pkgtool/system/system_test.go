@@ -109,7 +109,7 @@ func install(t testing.TB, root string, specs ...spec) *Plan {
 
 // snapshot lists a tree with all that a transaction is responsible for. The
 // lock file and the times of folders are not part of it.
-func snapshot(t testing.TB, root string) string {
+func snapshot(t failer, root string) string {
 	t.Helper()
 	var lines []string
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -197,14 +197,14 @@ func tool(version, text string) spec {
 `}
 }
 
-func verified(t testing.TB, root string) {
+func verified(t failer, root string) {
 	t.Helper()
 	s, err := Open(root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	problems, err := s.Verify(t.Context())
+	problems, err := s.Verify(context.Background())
 	if err != nil || len(problems) > 0 {
 		t.Fatalf("verify: %v, %v", problems, err)
 	}
