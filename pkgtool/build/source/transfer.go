@@ -115,9 +115,14 @@ func (f *Fetcher) download(ctx context.Context, s Source, location string, part 
 		if total >= 0 && have < total {
 			return fmt.Errorf("ended after %d of %d bytes: %w", have, total, io.ErrUnexpectedEOF)
 		}
-		meter.finish(have)
 	}
-	return f.checkSum(s, part, have, sum)
+	if err := f.checkSum(s, part, have, sum); err != nil {
+		return err
+	}
+	if progress != nil {
+		progress(s.Name(), have, have)
+	}
+	return nil
 }
 
 func (f *Fetcher) checkSum(s Source, part *os.File, size int64, sum hash.Hash) error {
@@ -227,10 +232,4 @@ func (m *meter) Write(p []byte) (int, error) {
 		m.progress(m.name, m.done, m.total)
 	}
 	return len(p), nil
-}
-
-func (m *meter) finish(size int64) {
-	if m.progress != nil {
-		m.progress(m.name, size, size)
-	}
 }
