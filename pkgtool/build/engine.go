@@ -92,7 +92,9 @@ type lockedSeed struct {
 func (s *lockedSeed) LayerOf(name string) (string, bool) { return s.lock.LayerOf(name) }
 func (s *lockedSeed) Digest(layer string) string         { return s.lock.Digest(layer) }
 func (s *lockedSeed) Materialize(ctx context.Context, layer string) (string, error) {
-	return seed.Materialize(ctx, s.lock, layer, s.fetcher, s.fetcher.CacheDir, nil)
+	return seed.Materialize(ctx, s.lock, layer, s.fetcher, s.fetcher.CacheDir, func(st seed.Status) {
+		s.engine.report(Event{Kind: Fetching, Recipe: "seed", Text: "layer " + st.Layer, Done: st.Fetched, Total: st.TotalBytes})
+	})
 }
 
 // Build makes the packages of the named recipes (all when there are none) and

@@ -46,6 +46,11 @@ func do(what string, args []string) int {
 	switch what {
 	case "put":
 		err = os.WriteFile(dest(args[0]), []byte(args[1]), 0o644)
+	case "copy": // a file of the recipe's folder
+		var data []byte
+		if data, err = os.ReadFile(os.Getenv("RECIPEDIR") + "/" + args[0]); err == nil {
+			err = os.WriteFile(dest(args[1]), data, 0o755)
+		}
 	case "append": // what a dependency installed, with a letter more
 		var data []byte
 		if data, err = os.ReadFile(args[0]); err == nil {

@@ -28,7 +28,7 @@ func newSchedule(e *Engine, order []*recipe.Recipe, before map[*recipe.Recipe][]
 	for _, r := range slices.Backward(order) {
 		own, known := seconds[r.Name]
 		if !known {
-			own = 60
+			own = estimate(r)
 		}
 		s.weight[r] += own
 		for _, b := range before[r] {
@@ -38,6 +38,16 @@ func newSchedule(e *Engine, order []*recipe.Recipe, before map[*recipe.Recipe][]
 		}
 	}
 	return s
+}
+
+// estimate guesses the seconds of a build that was never done here: big sources
+// take long.
+func estimate(r *recipe.Recipe) float64 {
+	seconds := 10.0
+	for _, s := range r.Sources {
+		seconds += float64(s.Size) / 1e5
+	}
+	return seconds
 }
 
 // run builds until everything is done or something failed.
