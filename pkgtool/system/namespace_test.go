@@ -31,6 +31,16 @@ func namespaceChild(root string) {
 		t.check(syscall.Mount("overlay", root, "overlay", 0, options))
 	}
 	ctx := context.Background()
+	if os.Getenv(envNamespace) != "user" { // a mount point keeps what is mounted
+		t.check(syscall.Mount("none", filepath.Join(root, "root"), "tmpfs", syscall.MS_RDONLY, ""))
+		changed := base
+		changed.version, changed.files = "1.1.0", strings.Replace(base.files, "dir root 0700", "dir root 0750", 1)
+		_, err := commit(ctx, root, add(t, changed))
+		t.check(err)
+		_, err = commit(ctx, root, add(t, base))
+		t.check(err)
+		t.check(syscall.Unmount(filepath.Join(root, "root"), 0))
+	}
 	for _, change := range []Change{
 		add(t, tool("2.0.0", "two")), // a file over one of the lower layer
 		{Remove: []string{"tool"}},

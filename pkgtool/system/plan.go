@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"ashlar/pkgtool/pkgfile"
+
+	"golang.org/x/sys/unix"
 )
 
 // Change is what a transaction shall do. A package whose name is installed
@@ -48,6 +50,7 @@ type Plan struct {
 	shared map[string]bool          // folders of packages that stay
 	turned map[string]bool          // folders on disk that become something else
 	absent map[string]bool          // folders asked for: whether they are missing on disk
+	device uint64                   // of the root's file system
 	target claims
 	puts   map[string]string // where each file to write goes, by its path
 
@@ -58,6 +61,11 @@ type Plan struct {
 func (s *System) plan(ctx context.Context, change Change) (*Plan, error) {
 	p := &Plan{system: s, change: change, staged: map[*pkgfile.Package]map[string]int{}, puts: map[string]string{},
 		gone: map[string]*pkgfile.File{}, above: map[string]bool{}, shared: map[string]bool{}, turned: map[string]bool{}, absent: map[string]bool{}}
+	var root unix.Stat_t
+	if err := unix.Fstat(int(s.disk.root.Fd()), &root); err != nil {
+		return nil, err
+	}
+	p.device = root.Dev
 	manifests, err := p.nextGeneration()
 	if err != nil {
 		return nil, err
@@ -255,6 +263,8 @@ func (p *Plan) planFolders() error {
 			p.early = append(p.early, operation{Do: doUnlink, Path: path})
 		case st != nil && (!owned || p.shared[path] || old != nil && sameFolder(old, f)):
 			continue // as it should be, or as the administrator wants it
+		case st != nil && isFolder(st) && st.Dev != p.device:
+			continue // something is mounted there; its mode is not ours to set
 		}
 		o := operation{Do: doMkdir, Path: path, Mode: f.Mode, Xattrs: f.Xattrs}
 		if privileged {

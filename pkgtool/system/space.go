@@ -38,10 +38,6 @@ func (p *Plan) checkSpace() error {
 // checkOneFileSystem makes sure that every folder that gets a file is on the
 // file system of the staging folder, from where files are moved.
 func (p *Plan) checkOneFileSystem() error {
-	var root unix.Stat_t
-	if err := unix.Fstat(int(p.system.disk.root.Fd()), &root); err != nil {
-		return err
-	}
 	seen := map[string]bool{}
 	for _, o := range p.moves {
 		for _, parent := range parents(o.Path) {
@@ -53,7 +49,7 @@ func (p *Plan) checkOneFileSystem() error {
 			if err != nil {
 				return err
 			}
-			if st != nil && isFolder(st) && st.Dev != root.Dev {
+			if st != nil && isFolder(st) && st.Dev != p.device {
 				return fmt.Errorf("%s is another file system than the root; pkgtool cannot install there yet", parent)
 			}
 		}
