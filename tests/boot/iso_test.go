@@ -129,7 +129,7 @@ func TestISOInstallsOverHTTP(t *testing.T) {
 	if _, code, err := vm.Run(t.Context(), "command -v tree"); err != nil || code == 0 {
 		t.Fatalf("tree is there before it is installed (%v)", err)
 	}
-	run(t, vm, "pkgtool install --yes tree")
+	run(t, vm, "pkgtool refresh && pkgtool install --yes tree")
 	if got := run(t, vm, "tree --version"); !strings.HasPrefix(got, "tree v2.") {
 		t.Errorf("tree --version: %q", got)
 	}
@@ -162,8 +162,10 @@ func TestISORefusesATamperedMirror(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.tamper(t, dir)
+			// What an earlier mirror gave must not stand in for this one's.
+			run(t, vm, "rm -rf /var/lib/pkgtool/repositories /var/cache/pkgtool")
 			connect(t, vm, serve(t, dir))
-			output, code, err := vm.Run(t.Context(), "pkgtool install --yes tree")
+			output, code, err := vm.Run(t.Context(), "pkgtool refresh && pkgtool install --yes tree")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -179,8 +181,9 @@ func TestISORefusesATamperedMirror(t *testing.T) {
 		})
 	}
 	// The machine is not harmed: from an honest mirror the same request works.
+	run(t, vm, "rm -rf /var/lib/pkgtool/repositories /var/cache/pkgtool")
 	connect(t, vm, serve(t, published))
-	run(t, vm, "pkgtool install --yes tree && tree --version")
+	run(t, vm, "pkgtool refresh && pkgtool install --yes tree && tree --version")
 }
 
 // flip changes one byte in the middle of every file that matches.
