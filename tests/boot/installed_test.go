@@ -1,0 +1,111 @@
+package boot_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"ashlar/tests/boot"
+)
+
+// The password of the machines these tests install, and its hash as
+// openssl passwd -6 prints it.
+const (
+	rootPassword     = "correct horse"
+	rootPasswordHash = "$6$ashlartest$mWILQ44Lh4.qHZJmEoFaAU/jPjKiMivYwOngBdE44oMBgK5SWPxZ206BZCY8XJtUS8UrhZf3U0hfDS4XwYzQX1"
+)
+
+const answers = `version: 1
+system: {hostname: node1, root_password_hash: "` + rootPasswordHash + `"}
+packages: [linux-virt, grub, filesystem, glibc, busybox, minimal-init, e2fsprogs, pkgtool]
+storage:
+  disk: {path: /dev/vda, size: ">=1G"}
+`
+
+// bootInstalled boots a machine from its disk alone and logs in.
+func bootInstalled(t *testing.T, disk string, firmware boot.Firmware) *boot.VM {
+	t.Helper()
+	vm, err := boot.Start(t.Context(), boot.Options{
+		Firmware: firmware, Net: true, Drives: []boot.Drive{{Path: disk, Boot: true}},
+		Limit: 4 * time.Minute, Idle: 90 * time.Second, Artifacts: artifacts(t),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { vm.Close() })
+	for _, step := range []struct{ wait, answer string }{{`node1 login: $`, "root\n"}, {`Password: $`, rootPassword + "\n"}} {
+		if _, err := vm.ExpectPrompt(t.Context(), regexp.MustCompile(step.wait)); err != nil {
+			t.Fatal(err)
+		}
+		if err := vm.Send(step.answer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := vm.ExpectPrompt(t.Context(), prompt); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("logged in after %.1f s with %s", vm.Elapsed().Seconds(), vm.Accelerator())
+	run(t, vm, "dmesg -n 1")
+	return vm
+}
+
+func powerOff(t *testing.T, vm *boot.VM) {
+	t.Helper()
+	if err := vm.Send("poweroff\n"); err != nil {
+		t.Fatal(err)
+	}
+	if reason, err := vm.Wait(t.Context()); err != nil || reason != "guest-shutdown" {
+		t.Fatalf("poweroff ended with %q, %v", reason, err)
+	}
+}
+
+// A machine is installed from the live system over HTTP, boots from its disk
+// with both firmwares, and keeps what is installed on it later.
+func TestInstalledDiskBoots(t *testing.T) {
+	published := built(t, "ASHLAR_REPO", "repo")
+	disk := filepath.Join(t.TempDir(), "disk.img")
+	if err := os.WriteFile(disk, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(disk, 2<<30); err != nil {
+		t.Fatal(err)
+	}
+
+	vm := bootISO(t, boot.Options{Net: true, Drives: []boot.Drive{{Path: disk}}})
+	connect(t, vm, serve(t, published))
+	run(t, vm, "cat > answers.yaml <<'END'\n"+answers+"END")
+	if plan := run(t, vm, "pkgtool installer plan answers.yaml"); !strings.Contains(plan, "write a GPT partition table to /dev/vda") {
+		t.Errorf("plan:\n%s", plan)
+	}
+	t.Log(run(t, vm, "time pkgtool installer run --yes answers.yaml"))
+	// What is on the disk now is not overwritten without a word that allows it.
+	output, code, err := vm.Run(t.Context(), "pkgtool installer run --yes answers.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code != 2 || !strings.Contains(output, "holds a GPT partition table") {
+		t.Errorf("a second installation ended with %d:\n%s", code, output)
+	}
+	powerOff(t, vm)
+
+	vm = bootInstalled(t, disk, boot.BIOS)
+	if got := run(t, vm, "grep ' / ' /proc/mounts"); !strings.Contains(got, " ext4 rw") {
+		t.Errorf("root: %q", got)
+	}
+	if got := run(t, vm, "pkgtool verify >/dev/null; pkgtool list"); !strings.Contains(got, "linux-virt") {
+		t.Errorf("installed:\n%s", got)
+	}
+	connect(t, vm, serve(t, published))
+	run(t, vm, "pkgtool install --yes pigz")
+	powerOff(t, vm)
+
+	vm = bootInstalled(t, disk, boot.UEFI)
+	if got := run(t, vm, "echo kept | pigz | pigz -d"); got != "kept" {
+		t.Errorf("pigz on the disk: %q", got)
+	}
+	run(t, vm, "test -d /sys/firmware/efi && pkgtool history")
+	powerOff(t, vm)
+}
