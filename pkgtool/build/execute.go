@@ -1,11 +1,11 @@
 package build
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -89,7 +89,7 @@ func (e *Engine) execute(ctx context.Context, r *recipe.Recipe, root *buildRoot,
 		return 0, err
 	}
 	defer file.Close()
-	log := &buildLog{w: bufio.NewWriterSize(file, 64<<10), engine: e, recipe: r.Name}
+	log := &buildLog{w: file, engine: e, recipe: r.Name}
 	start := time.Now()
 	spec := sandbox.Spec{
 		Lower: lower, Scratch: folders.scratch, Log: log, Env: environ(a.Env),
@@ -102,11 +102,7 @@ func (e *Engine) execute(ctx context.Context, r *recipe.Recipe, root *buildRoot,
 	}
 	spec.Commands = e.commands(r, a)
 	if len(spec.Commands) > 0 {
-		err = sandbox.Run(ctx, spec)
-		if flushErr := log.flush(); err == nil {
-			err = explainDisk(flushErr)
-		}
-		if err != nil {
+		if err := sandbox.Run(ctx, spec); err != nil {
 			return 0, e.explainFailure(ctx, r, spec, file.Name(), log, folders, err)
 		}
 	}
@@ -115,11 +111,10 @@ func (e *Engine) execute(ctx context.Context, r *recipe.Recipe, root *buildRoot,
 	}
 	if a.Strip {
 		if err := e.strip(ctx, r, spec, folders.dest); err != nil {
-			log.flush()
 			return 0, fmt.Errorf("%s: remove debugging symbols: %w (log: %s)", r.Name, err, file.Name())
 		}
 	}
-	if err := errors.Join(log.flush(), file.Close()); err != nil {
+	if err := file.Close(); err != nil {
 		return 0, explainDisk(err)
 	}
 	seconds = time.Since(start).Seconds()
@@ -256,7 +251,7 @@ func printable(r rune) rune {
 // buildLog writes the log and tells which phase a build is in.
 type buildLog struct {
 	mu     sync.Mutex
-	w      *bufio.Writer
+	w      io.Writer
 	engine *Engine
 	recipe string
 	line   []byte // the beginning of a line that is not complete
@@ -300,12 +295,6 @@ func (l *buildLog) see(line string) {
 		l.phase = phase
 		l.engine.report(Event{Kind: Phase, Recipe: l.recipe, Text: phase})
 	}
-}
-
-func (l *buildLog) flush() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Flush()
 }
 
 var secondsLock sync.Mutex
