@@ -126,20 +126,25 @@ func TestISOInstallsOverHTTP(t *testing.T) {
 	vm := bootISO(t, boot.Options{Net: true})
 	connect(t, vm, serve(t, published))
 
-	if _, code, err := vm.Run(t.Context(), "command -v pigz"); err != nil || code == 0 {
-		t.Fatalf("pigz is there before it is installed (%v)", err)
+	if _, code, err := vm.Run(t.Context(), "command -v dropbear"); err != nil || code == 0 {
+		t.Fatalf("dropbear is there before it is installed (%v)", err)
 	}
-	run(t, vm, "pkgtool install --yes pigz")
-	if got := run(t, vm, "echo through zlib | pigz | pigz -d"); got != "through zlib" {
-		t.Errorf("pigz: %q", got)
+	run(t, vm, "pkgtool install --yes dropbear")
+	if got := run(t, vm, "dropbearkey -t ed25519 -f /etc/dropbear/dropbear_ed25519_host_key"); !strings.Contains(got, "ssh-ed25519 ") {
+		t.Errorf("dropbearkey: %q", got)
 	}
-	// The library it is linked with came along.
-	if got := run(t, vm, "pkgtool list"); !regexp.MustCompile(`(?m)^pigz\b`).MatchString(got) || !regexp.MustCompile(`(?m)^zlib\b`).MatchString(got) {
-		t.Errorf("pkgtool list has not both pigz and zlib:\n%s", got)
+	// It serves, compressed by the library that came along.
+	run(t, vm, "dropbear -p 127.0.0.1:2222 && dropbearkey -t ed25519 -f key && mkdir -p -m 0700 .ssh"+
+		" && dropbearkey -y -f key | grep ^ssh- > .ssh/authorized_keys")
+	if got := run(t, vm, "dbclient -y -y -i key -p 2222 root@127.0.0.1 'echo through $0' 2>/dev/null"); !strings.HasPrefix(got, "through ") {
+		t.Errorf("dbclient: %q", got)
 	}
-	run(t, vm, "pkgtool remove --yes pigz")
-	if _, code, err := vm.Run(t.Context(), "ls /usr/bin/pigz"); err != nil || code == 0 {
-		t.Errorf("pigz is there after it was removed (%v)", err)
+	if got := run(t, vm, "pkgtool list"); !regexp.MustCompile(`(?m)^dropbear\b`).MatchString(got) || !regexp.MustCompile(`(?m)^zlib\b`).MatchString(got) {
+		t.Errorf("pkgtool list has not both dropbear and zlib:\n%s", got)
+	}
+	run(t, vm, "pkgtool remove --yes dropbear")
+	if _, code, err := vm.Run(t.Context(), "ls /usr/bin/dropbear"); err != nil || code == 0 {
+		t.Errorf("dropbear is there after it was removed (%v)", err)
 	}
 }
 
