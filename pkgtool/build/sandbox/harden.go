@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"syscall"
@@ -60,8 +61,12 @@ func dropPrivileges(order) error {
 // allThreads makes a system call that counts for one thread in every thread:
 // commands are started from any of them.
 func allThreads(trap, a1, a2 uintptr) error {
-	if _, _, errno := syscall.AllThreadsSyscall(trap, a1, a2, 0); errno != 0 {
+	switch _, _, errno := syscall.AllThreadsSyscall(trap, a1, a2, 0); errno {
+	case 0:
+		return nil
+	case syscall.ENOTSUP:
+		return errors.New("this program was built with cgo, which has threads that Go does not know; build it with CGO_ENABLED=0")
+	default:
 		return errno
 	}
-	return nil
 }
