@@ -49,6 +49,9 @@ func TestExpectTakesWholeLinesInOrder(t *testing.T) {
 	if _, err := vm.ExpectPrompt(t.Context(), regexp.MustCompile(`login:$`)); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := vm.ExpectPrompt(t.Context(), regexp.MustCompile(`login: $`)); err != nil {
+		t.Fatal(err)
+	}
 	if got := vm.Console(); !strings.Contains(got, "hello\nREADY 12345\nhello\nlogin:") {
 		t.Errorf("console:\n%q", got)
 	}

@@ -26,10 +26,13 @@ func (v *VM) Expect(ctx context.Context, pattern *regexp.Regexp) ([]string, erro
 }
 
 // ExpectPrompt waits until the unfinished line at the end of the console
-// matches the pattern: a prompt.
+// matches the pattern, with or without the blanks at its end: a prompt.
 func (v *VM) ExpectPrompt(ctx context.Context, pattern *regexp.Regexp) ([]string, error) {
 	return v.wait(ctx, fmt.Sprintf("a prompt with %q", pattern), func() []string {
 		m := pattern.FindStringSubmatch(v.screen.partial())
+		if m == nil {
+			m = pattern.FindStringSubmatch(v.screen.unfinished())
+		}
 		if m != nil {
 			v.next = len(v.lines)
 		}
