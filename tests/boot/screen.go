@@ -41,7 +41,7 @@ func (c *cleaner) Write(p []byte) (int, error) {
 // unfinished is the line that has no end yet, as it is; partial is the same
 // without blanks at its end.
 func (c *cleaner) unfinished() string { return strings.ToValidUTF8(string(c.line), "\uFFFD") }
-func (c *cleaner) partial() string { return plain(c.line) }
+func (c *cleaner) partial() string    { return plain(c.line) }
 
 func (c *cleaner) byte(b byte) {
 	switch c.state {
