@@ -3,11 +3,13 @@ package source
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/module"
 
@@ -15,8 +17,8 @@ import (
 )
 
 // GoProxy returns the GOPROXY setting in force, looked for where the go
-// command looks: the environment, the file that `go env -w` writes, the
-// defaults beside an installed go.
+// command looks: the environment, the file that `go env -w` writes, and what an
+// installed go has as its default. Without any of them it is empty.
 func GoProxy() string {
 	if v := os.Getenv("GOPROXY"); v != "" {
 		return v
@@ -27,20 +29,38 @@ func GoProxy() string {
 			file = filepath.Join(dir, "go", "env")
 		}
 	}
-	files := []string{file}
-	if root := os.Getenv("GOROOT"); root != "" {
-		files = append(files, filepath.Join(root, "go.env"))
-	} else if program, err := exec.LookPath("go"); err == nil {
-		if real, err := filepath.EvalSymlinks(program); err == nil {
-			files = append(files, filepath.Join(filepath.Dir(filepath.Dir(real)), "go.env"))
-		}
+	if v := readGoEnv(file, "GOPROXY"); v != "" {
+		return v
 	}
-	for _, path := range files {
-		if v := readGoEnv(path, "GOPROXY"); v != "" {
+	// The places where pkgtool/bootstrap.sh finds or puts a go.
+	programs := []string{"go", "/usr/local/go/bin/go"}
+	if cache, err := DefaultCacheDir(); err == nil {
+		programs = append(programs, filepath.Join(cache, "go", "bin", "go"))
+	}
+	for _, program := range programs {
+		if v := askGo(program); v != "" {
 			return v
 		}
 	}
 	return ""
+}
+
+// goAnswerTime bounds how long a go may take to say what its setting is.
+const goAnswerTime = 10 * time.Second
+
+// askGo returns the default that is built into a go program, or stands beside
+// it; "" if there is no such program.
+func askGo(program string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), goAnswerTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, "env", "GOPROXY")
+	cmd.Dir = os.TempDir() // outside of any module, whose go.mod could ask for another go
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOTOOLCHAIN=local")
+	out, err := cmd.Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
 }
 
 func readGoEnv(path, key string) string {
