@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"sync"
 
 	"ashlar/pkgtool/build"
 	"ashlar/signing"
@@ -76,36 +75,4 @@ func (o *buildOptions) run(ctx context.Context, app *App, names []string) error 
 			fmt.Fprintln(w, b.Path)
 		}
 	})
-}
-
-// BuildReporter tells a person what an engine does, one line for each event.
-func BuildReporter(app *App) func(build.Event) {
-	var mu sync.Mutex
-	fetching := map[string]bool{}
-	return func(ev build.Event) {
-		mu.Lock()
-		defer mu.Unlock()
-		switch ev.Kind {
-		case build.Fetching:
-			// One line for what is not in the cache, however often it is told.
-			if id := ev.Recipe + "\x00" + ev.Text; !fetching[id] && ev.Done < ev.Total {
-				fetching[id] = true
-				app.Say("%-10s %s: %s (%.1f MB)", ev.Kind, ev.Recipe, ev.Text, float64(ev.Total)/1e6)
-			}
-		case build.Phase, build.Packaging:
-			if app.Verbose {
-				app.Say("%-10s %s %s", ev.Kind, ev.Recipe, ev.Text)
-			}
-		case build.Done:
-			app.Say("%-10s %s in %.1f s", ev.Kind, ev.Recipe, ev.Seconds)
-		case build.Cached:
-			if app.Verbose {
-				app.Say("%-10s %s", ev.Kind, ev.Recipe)
-			}
-		case build.Failed:
-			app.Say("%-10s %s", ev.Kind, ev.Recipe)
-		default:
-			app.Say("%-10s %s (%s)", ev.Kind, ev.Recipe, ev.Text)
-		}
-	}
 }

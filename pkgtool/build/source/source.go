@@ -24,7 +24,12 @@ type Source struct {
 func (s Source) Name() string {
 	base := ""
 	if len(s.URIs) > 0 {
-		base = path.Base(Redact(s.URIs[0]))
+		base = Redact(s.URIs[0])
+		if module, ok := strings.CutPrefix(base, "gomod://"); ok {
+			base = module // its last element alone is often just v2
+		} else {
+			base = path.Base(base)
+		}
 	}
 	switch {
 	case s.ID == "":
