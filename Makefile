@@ -13,6 +13,8 @@ IMAGE ?= minimal
 GO     = $$(pkgtool/bootstrap.sh go)
 
 export CGO_ENABLED = 0
+# fsck.fat, losetup and others judge our formats, also for an ordinary user.
+export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help iso test unit bench boot clean build/pkgtool

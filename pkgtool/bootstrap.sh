@@ -9,6 +9,8 @@
 # As root it installs missing Debian packages; as an ordinary user it says which
 # command an administrator has to run. Messages go to stderr.
 set -eu
+# Where Debian keeps what an ordinary user's PATH does not name.
+PATH=$PATH:/usr/sbin:/sbin
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 cache=${ASHLAR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ashlar}
@@ -87,6 +89,13 @@ test)
 		unsquashfs squashfs-tools
 		e2fsck e2fsprogs
 		zstd zstd
+		xz xz-utils
+		cpio cpio
+		as binutils
+		busybox busybox
+		losetup mount
+		partx util-linux
+		setpriv util-linux
 		gpg gnupg
 		gpgv gpgv
 		git git
