@@ -174,7 +174,7 @@ func (c *counter) Write(b []byte) (int, error) {
 // writeRoot writes the live system's root image.
 func (a *assembly) writeRoot(ctx context.Context, f *os.File) error {
 	a.Progress("compress the root file system")
-	entries, err := rootTree(a.Packages)
+	entries, err := rootTree(a.Image, a.Packages)
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,20 @@ var kinds = map[string]tree.Kind{pkgfile.TypeFile: tree.File, pkgfile.TypeDir: t
 
 // rootTree returns the file tree of a system that has the packages installed,
 // with the records that tell it so.
-func rootTree(packages []*pkgfile.Package) ([]tree.Entry, error) {
-	nodes, err := system.Tree(packages, system.TreeOptions{})
+func rootTree(image *Image, packages []*pkgfile.Package) ([]tree.Entry, error) {
+	asked, err := image.Dependencies()
+	if err != nil {
+		return nil, err
+	}
+	options := system.TreeOptions{Requested: []string{}}
+	for _, d := range asked {
+		options.Requested = append(options.Requested, d.Name)
+	}
+	// With several repositories nobody can say which one a package came from.
+	if len(image.Repositories) == 1 {
+		options.Repo = image.Repositories[0].Name
+	}
+	nodes, err := system.Tree(packages, options)
 	if err != nil {
 		return nil, err
 	}

@@ -617,7 +617,7 @@ func TestTreeIsWhatInstallMakes(t *testing.T) {
 }
 
 func TestTreeKnowsWhatIsInstalled(t *testing.T) {
-	nodes, err := Tree([]*pkgfile.Package{build(t, tool("1.0.0", "one")), build(t, base)}, TreeOptions{Repo: "main"})
+	nodes, err := Tree([]*pkgfile.Package{build(t, tool("1.0.0", "one")), build(t, base)}, TreeOptions{Repo: "main", Requested: []string{"tool"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -653,5 +653,8 @@ func TestTreeKnowsWhatIsInstalled(t *testing.T) {
 	defer s.Close()
 	if s.Generation().Number != 2 || len(s.Installed()) != 2 || s.Package("tool").Version.String() != "2.0.0-1" {
 		t.Errorf("generation %+v", s.Generation())
+	}
+	if s.Package("filesystem").Requested || !s.Package("tool").Requested || s.Package("filesystem").Repo != "main" {
+		t.Errorf("what was asked for and from where: %+v", s.Installed())
 	}
 }

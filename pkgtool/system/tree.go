@@ -29,6 +29,10 @@ type Node struct {
 type TreeOptions struct {
 	Reason string // default: "image"
 	Repo   string // noted as where the packages come from
+
+	// Requested are the names of the packages that were asked for; the others
+	// are there because these need them. nil means all.
+	Requested []string
 }
 
 // Tree returns the files of a system on which exactly these packages are
@@ -99,7 +103,8 @@ func stateNodes(packages []*pkgfile.Package, opts TreeOptions) ([]Node, int64, e
 	}
 	var newest int64
 	for _, p := range packages {
-		r, err := newRecord(p, opts.Repo, true)
+		requested := opts.Requested == nil || slices.Contains(opts.Requested, p.Manifest().Name)
+		r, err := newRecord(p, opts.Repo, requested)
 		if err != nil {
 			return nil, 0, err
 		}
