@@ -645,6 +645,14 @@ func TestTreeKnowsWhatIsInstalled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	image, err := Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if image.Package("filesystem").Requested || !image.Package("tool").Requested || image.Package("filesystem").Repo != "main" {
+		t.Errorf("what was asked for and from where: %+v", image.Installed())
+	}
+	image.Close()
 	install(t, root, tool("2.0.0", "two"))
 	s, err := Open(root)
 	if err != nil {
@@ -653,8 +661,5 @@ func TestTreeKnowsWhatIsInstalled(t *testing.T) {
 	defer s.Close()
 	if s.Generation().Number != 2 || len(s.Installed()) != 2 || s.Package("tool").Version.String() != "2.0.0-1" {
 		t.Errorf("generation %+v", s.Generation())
-	}
-	if s.Package("filesystem").Requested || !s.Package("tool").Requested || s.Package("filesystem").Repo != "main" {
-		t.Errorf("what was asked for and from where: %+v", s.Installed())
 	}
 }
