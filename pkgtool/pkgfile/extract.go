@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"ashlar/pkgtool/fault"
+
+	"golang.org/x/sys/unix"
 )
 
 // Extract unpacks the package into dir, which must not exist or be empty, for a
@@ -54,7 +56,11 @@ func (p *Package) Extract(ctx context.Context, dir string) (err error) {
 	if err := os.Chmod(staging, 0o755); err != nil {
 		return err
 	}
-	return os.Rename(staging, dir)
+	// rename(2) takes the place of an empty folder, which os.Rename refuses.
+	if err := unix.Rename(staging, dir); err != nil {
+		return fmt.Errorf("extract into %s: %w", dir, err)
+	}
+	return nil
 }
 
 type extraction struct {

@@ -155,6 +155,11 @@ func TestExtractGivesTheFiles(t *testing.T) {
 	if err := p.Extract(context.Background(), out); fault.ClassOf(err) != fault.Usage {
 		t.Errorf("into a full folder: %v", err)
 	}
+	empty := t.TempDir()
+	t.Cleanup(func() { removeTree(empty) })
+	if err := p.Extract(context.Background(), empty); err != nil {
+		t.Errorf("into an empty folder: %v", err)
+	}
 }
 
 func TestScanDoesNotTrustTheDisk(t *testing.T) {
