@@ -38,11 +38,12 @@ func powerButton() {
 	pressed := make(chan bool)
 	devices, _ := filepath.Glob("/dev/input/event*")
 	for _, d := range devices {
+		// Open before anybody is told: a key pressed earlier is lost.
+		f, err := os.Open(d)
+		if err != nil {
+			continue
+		}
 		go func() {
-			f, err := os.Open(d)
-			if err != nil {
-				return
-			}
 			event := make([]byte, 24) // struct input_event: time, type, code, value
 			for {
 				if _, err := f.Read(event); err != nil {
