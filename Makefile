@@ -10,7 +10,8 @@
 #   make clean  remove build/ (the cache in ~/.cache/ashlar stays)
 
 IMAGE ?= minimal
-GO     = $$(pkgtool/bootstrap.sh go)
+# Sets the shell variable go; the recipe stops if there is none to be had.
+FIND_GO = go=$$(pkgtool/bootstrap.sh go)
 
 export CGO_ENABLED = 0
 # fsck.fat, losetup and others judge our formats, also for an ordinary user.
@@ -24,23 +25,23 @@ help:
 
 build/pkgtool:
 	@mkdir -p build
-	@$(GO) build -trimpath -buildvcs=false -ldflags '-s -w' -o build/pkgtool ./pkgtool
+	@$(FIND_GO) && $$go build -trimpath -buildvcs=false -ldflags '-s -w' -o build/pkgtool ./pkgtool
 
 iso: build/pkgtool
 	@build/pkgtool image build $(IMAGE) --recipes recipes --out build
 
 test: iso
 	@pkgtool/bootstrap.sh test
-	$(GO) vet ./...
-	ASHLAR_ISO=$(CURDIR)/build/ashlar-$(IMAGE).iso ASHLAR_REPO=$(CURDIR)/build/repo \
-		$(GO) test -timeout 60m ./...
+	@$(FIND_GO) && $$go vet ./...
+	@$(FIND_GO) && ASHLAR_ISO=$(CURDIR)/build/ashlar-$(IMAGE).iso ASHLAR_REPO=$(CURDIR)/build/repo \
+		$$go test -timeout 60m ./...
 
 unit:
 	@pkgtool/bootstrap.sh test
-	$(GO) test -short -timeout 20m ./...
+	@$(FIND_GO) && $$go test -short -timeout 20m ./...
 
 bench:
-	$(GO) test -run '^$$' -bench . -benchtime 2s ./...
+	@$(FIND_GO) && $$go test -run '^$$' -bench . -benchtime 2s ./...
 
 boot: iso
 	@build/pkgtool boot build/ashlar-$(IMAGE).iso
