@@ -33,7 +33,7 @@ iso: build/pkgtool
 test: iso
 	@pkgtool/bootstrap.sh test
 	@$(FIND_GO) && $$go vet ./...
-	@$(FIND_GO) && ASHLAR_ISO=$(CURDIR)/build/ashlar-$(IMAGE).iso ASHLAR_REPO=$(CURDIR)/build/repo \
+	@$(FIND_GO) && ASHLAR_TEST_NETWORK=1 ASHLAR_ISO=$(CURDIR)/build/ashlar-$(IMAGE).iso ASHLAR_REPO=$(CURDIR)/build/repo \
 		$$go test -timeout 60m ./...
 
 unit:
