@@ -35,15 +35,37 @@ var probes sync.Map // QEMU's path to the result, a func() error
 
 // ProbeKVM reports why KVM cannot be used, or nil. It runs a guest of one
 // sector in QEMU with KVM: firmware in real mode, then 64-bit code with paging
-// that ends QEMU through a port. The result is kept for the life of the
-// process.
+// that ends QEMU through a port. It must not take much longer than in emulation
+// (see slowFactor). The result is kept for the life of the process.
 func ProbeKVM(ctx context.Context, qemu string) error {
 	path, err := program(qemu)
 	if err != nil {
 		return err
 	}
-	probe, _ := probes.LoadOrStore(path, sync.OnceValue(func() error { return probeKVM(ctx, path, "kvm") }))
+	probe, _ := probes.LoadOrStore(path, sync.OnceValue(func() error { return compareKVM(ctx, path) }))
 	return probe.(func() error)()
+}
+
+// slowFactor is how many times longer than emulation KVM may take for the guest
+// of one sector, nearly all of which is firmware in real mode. A KVM that works
+// is within twice the time; one that traps at every turn, as in some nested
+// machines (16 times was measured), never gets an ordinary kernel started.
+const slowFactor = 5
+
+func compareKVM(ctx context.Context, qemu string) error {
+	begin := time.Now()
+	if err := probeKVM(ctx, qemu, "kvm"); err != nil {
+		return err
+	}
+	kvm := time.Since(begin)
+	begin = time.Now()
+	if err := probeKVM(ctx, qemu, "tcg"); err != nil {
+		return nil // emulation is no better; KVM at least ran a guest
+	}
+	if tcg := time.Since(begin); kvm > slowFactor*tcg {
+		return fmt.Errorf("a guest of one sector took %.2f s, and only %.2f s in emulation", kvm.Seconds(), tcg.Seconds())
+	}
+	return nil
 }
 
 // probeKVM runs the guest with the given accelerator; tests use tcg.
