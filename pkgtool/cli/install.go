@@ -140,7 +140,9 @@ func (a *App) change(ctx context.Context, f changeFlags, request install.Request
 	if err := a.agree(f, plan); err != nil {
 		return err
 	}
-	if err := plan.Commit(ctx, a.changeProgress()); err != nil {
+	err = plan.Commit(ctx, a.changeProgress())
+	a.clearLine()
+	if err != nil {
 		return err
 	}
 	result.Done, result.Generation = true, session.System().Generation().Number
@@ -242,9 +244,13 @@ func (a *App) changeProgress() install.Progress {
 			fmt.Fprintf(a.Err, "\r\033[K%s", line)
 			last = line
 		}
-		if done >= total {
-			fmt.Fprint(a.Err, "\r\033[K")
-		}
+	}
+}
+
+// clearLine takes the moving line of changeProgress away.
+func (a *App) clearLine() {
+	if !a.Quiet && terminal(a.Err) {
+		fmt.Fprint(a.Err, "\r\033[K")
 	}
 }
 

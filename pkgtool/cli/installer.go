@@ -152,7 +152,10 @@ func installerRun(app *App) *cobra.Command {
 			defer prepared.Close()
 			options := installer.Options{
 				Packages: prepared.Packages, Settings: filepath.Join(app.Root, "etc/pkgtool"), Command: os.Args,
-				Progress: func(step string) { app.Say("%s", step) },
+				Progress: func(step string) {
+					app.clearLine()
+					app.Say("%s", step)
+				},
 			}
 			if progress != nil {
 				options.Copied = func(done, total int64) { progress("write", done, total) }
