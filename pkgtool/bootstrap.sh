@@ -94,6 +94,7 @@ test)
 		as binutils
 		busybox busybox
 		losetup mount
+		dash dash
 		partx util-linux
 		setpriv util-linux
 		gpg gnupg

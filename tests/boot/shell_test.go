@@ -19,7 +19,7 @@ import (
 func shellVM(t *testing.T, shell ...string) *VM {
 	t.Helper()
 	if _, err := exec.LookPath(shell[0]); err != nil {
-		t.Skipf("no %s here", shell[0])
+		t.Fatalf("%s is not installed; pkgtool/bootstrap.sh test installs it", shell[0])
 	}
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
