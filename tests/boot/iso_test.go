@@ -62,7 +62,7 @@ func TestISOBoots(t *testing.T) {
 		for _, media := range []boot.Media{boot.CDROM, boot.USB} {
 			t.Run(fmt.Sprintf("%s-%s", firmware, media), func(t *testing.T) {
 				vm := bootISO(t, boot.Options{Firmware: firmware, Media: media})
-				if got := run(t, vm, "uname -sr"); !regexp.MustCompile(`^Linux 6\.\d+\.\d+-ashlar-virt$`).MatchString(got) {
+				if got := run(t, vm, "uname -sr"); !regexp.MustCompile(`^Linux 6\.\d+\.\d+-ashlar-virt-[0-9]+$`).MatchString(got) {
 					t.Errorf("uname: %q", got)
 				}
 				if got := run(t, vm, ". /etc/os-release; echo $ID"); got != "ashlar" {
