@@ -138,6 +138,7 @@ type packaging struct {
 	SourceEpoch int64            `json:"source_epoch"`
 	Origin      string           `json:"origin"`
 	Homepage    string           `json:"homepage"`
+	Vendor      string           `json:"vendor,omitempty"`
 	Packages    []recipe.Package `json:"packages"`
 	Extra       []digested       `json:"extra"`
 	Lint        recipe.Lint      `json:"lint"`
@@ -147,7 +148,7 @@ type packaging struct {
 func (e *Engine) packaging(r *recipe.Recipe, action string) (*packaging, error) {
 	p := &packaging{
 		Behaviour: behaviour, Action: action, Recipe: r.Name, Version: r.Version, Upstream: r.UpstreamVersion(),
-		Release: r.Release, Epoch: r.Epoch, SourceEpoch: r.EpochOf(), Origin: r.OriginOf(), Homepage: r.Homepage,
+		Release: r.Release, Epoch: r.Epoch, SourceEpoch: r.EpochOf(), Origin: r.OriginOf(), Homepage: r.Homepage, Vendor: r.Vendor,
 		Packages: r.Packages, Lint: r.Lint,
 	}
 	for _, s := range r.Sources {

@@ -51,9 +51,10 @@ func (e *Engine) pack(ctx context.Context, r *recipe.Recipe, buildRoot *buildRoo
 		m := pkgfile.Manifest{
 			Format: pkgfile.FormatVersion, Arch: e.Tree.Arch,
 			Name: pkg.Name, Version: r.Version, Release: r.Release, Epoch: r.Epoch, Upstream: r.UpstreamVersion(),
-			Summary: pkg.Summary, Description: strings.TrimSpace(pkg.Description), License: pkg.License, Homepage: r.Homepage, Recipe: r.Name,
+			Summary: pkg.Summary, Description: strings.TrimSpace(pkg.Description), License: pkg.License, Homepage: r.Homepage, Vendor: r.Vendor, Recipe: r.Name,
 			Requires: needs[i].requires, Provides: needs[i].provides,
 			Conflicts: dependencies(pkg.Conflicts), Replaces: dependencies(pkg.Replaces), Recommends: dependencies(pkg.Recommends),
+			Supplements: dependencies(pkg.Supplements), InstallOnly: pkg.InstallOnly, Triggers: triggers(pkg),
 			Provenance: pkgfile.Provenance{Action: action, Origin: spec.Origin, Epoch: spec.SourceEpoch, Sources: e.provenance(r)},
 		}
 		if pkg.Arch != "" {
@@ -66,6 +67,15 @@ func (e *Engine) pack(ctx context.Context, r *recipe.Recipe, buildRoot *buildRoo
 		res.Packages = append(res.Packages, *rp)
 	}
 	return res, nil
+}
+
+// triggers are a package's triggers as its manifest holds them.
+func triggers(pkg *recipe.Package) []pkgfile.Trigger {
+	var list []pkgfile.Trigger
+	for i := range pkg.Triggers {
+		list = append(list, pkg.Triggers[i].Manifest())
+	}
+	return list
 }
 
 // writePackage writes one package file into the cache, named by its sha256.

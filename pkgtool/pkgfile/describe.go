@@ -11,24 +11,28 @@ import (
 // Description is the YAML file from which a package is made of a folder without
 // a recipe: for files of one's own, and for tests.
 type Description struct {
-	Schema      int      `yaml:"schema"` // 1
-	Name        string   `yaml:"name"`
-	Version     string   `yaml:"version"`
-	Release     uint32   `yaml:"release,omitempty"` // 1 if absent
-	Epoch       uint32   `yaml:"epoch,omitempty"`
-	Arch        string   `yaml:"arch,omitempty"` // noarch if absent
-	Upstream    string   `yaml:"upstream,omitempty"`
-	Summary     string   `yaml:"summary,omitempty"`
-	Description string   `yaml:"description,omitempty"`
-	License     string   `yaml:"license,omitempty"`
-	Homepage    string   `yaml:"homepage,omitempty"`
-	Date        string   `yaml:"date,omitempty"` // 2026-01-31: the time of every file; 1970-01-01 if absent
-	Requires    []string `yaml:"requires,omitempty"`
-	Provides    []string `yaml:"provides,omitempty"`
-	Conflicts   []string `yaml:"conflicts,omitempty"`
-	Replaces    []string `yaml:"replaces,omitempty"`
-	Recommends  []string `yaml:"recommends,omitempty"`
-	Files       []Rule   `yaml:"files,omitempty"` // owners, modes and configuration; the last that fits wins
+	Schema      int       `yaml:"schema"` // 1
+	Name        string    `yaml:"name"`
+	Version     string    `yaml:"version"`
+	Release     uint32    `yaml:"release,omitempty"` // 1 if absent
+	Epoch       uint32    `yaml:"epoch,omitempty"`
+	Arch        string    `yaml:"arch,omitempty"` // noarch if absent
+	Upstream    string    `yaml:"upstream,omitempty"`
+	Summary     string    `yaml:"summary,omitempty"`
+	Description string    `yaml:"description,omitempty"`
+	License     string    `yaml:"license,omitempty"`
+	Homepage    string    `yaml:"homepage,omitempty"`
+	Vendor      string    `yaml:"vendor,omitempty"`
+	Date        string    `yaml:"date,omitempty"` // 2026-01-31: the time of every file; 1970-01-01 if absent
+	Requires    []string  `yaml:"requires,omitempty"`
+	Provides    []string  `yaml:"provides,omitempty"`
+	Conflicts   []string  `yaml:"conflicts,omitempty"`
+	Replaces    []string  `yaml:"replaces,omitempty"`
+	Recommends  []string  `yaml:"recommends,omitempty"`
+	Supplements []string  `yaml:"supplements,omitempty"`
+	InstallOnly bool      `yaml:"install_only,omitempty"`
+	Triggers    []Trigger `yaml:"triggers,omitempty"`
+	Files       []Rule    `yaml:"files,omitempty"` // owners, modes and configuration; the last that fits wins
 }
 
 // ReadDescription reads a description file strictly.
@@ -47,8 +51,9 @@ func ReadDescription(path string) (*Description, error) {
 func (d *Description) Manifest() (Manifest, error) {
 	m := Manifest{
 		Name: d.Name, Version: d.Version, Release: max(d.Release, 1), Epoch: d.Epoch, Arch: d.Arch, Upstream: d.Upstream,
-		Summary: d.Summary, Description: d.Description, License: d.License, Homepage: d.Homepage,
+		Summary: d.Summary, Description: d.Description, License: d.License, Homepage: d.Homepage, Vendor: d.Vendor,
 		Requires: d.Requires, Provides: d.Provides, Conflicts: d.Conflicts, Replaces: d.Replaces, Recommends: d.Recommends,
+		Supplements: d.Supplements, InstallOnly: d.InstallOnly, Triggers: d.Triggers,
 		Provenance: Provenance{Origin: "import"},
 	}
 	if m.Arch == "" {

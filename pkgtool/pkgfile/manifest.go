@@ -29,6 +29,7 @@ type Manifest struct {
 	Format        int        `json:"format,omitempty"`
 	Frames        []Frame    `json:"frames,omitempty"`
 	Homepage      string     `json:"homepage,omitempty"`
+	InstallOnly   bool       `json:"install_only,omitempty"`   // builds of other versions stay beside it: a kernel
 	InstalledSize int64      `json:"installed_size,omitempty"` // sum of the files' sizes, in bytes
 	License       string     `json:"license,omitempty"`
 	Name          string     `json:"name,omitempty"`
@@ -40,7 +41,10 @@ type Manifest struct {
 	Replaces      []string   `json:"replaces,omitempty"`
 	Requires      []string   `json:"requires,omitempty"`
 	Summary       string     `json:"summary,omitempty"`
+	Supplements   []string   `json:"supplements,omitempty"` // wanted wherever one of these is installed
+	Triggers      []Trigger  `json:"triggers,omitempty"`    // sorted by name
 	Upstream      string     `json:"upstream,omitempty"`
+	Vendor        string     `json:"vendor,omitempty"`  // who makes the package
 	Version       string     `json:"version,omitempty"` // semantic version, without epoch and release
 }
 

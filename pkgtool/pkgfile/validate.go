@@ -68,7 +68,7 @@ func (m *Manifest) checkFields() error {
 	}
 	for _, line := range []struct{ name, text string }{
 		{"upstream", m.Upstream}, {"summary", m.Summary}, {"license", m.License},
-		{"homepage", m.Homepage}, {"recipe", m.Recipe},
+		{"homepage", m.Homepage}, {"recipe", m.Recipe}, {"vendor", m.Vendor},
 	} {
 		if err := checkText(line.text, maxLine, ""); err != nil {
 			return fmt.Errorf("%s: %w", line.name, err)
@@ -78,6 +78,9 @@ func (m *Manifest) checkFields() error {
 		return fmt.Errorf("description: %w", err)
 	}
 	if err := m.checkLists(); err != nil {
+		return err
+	}
+	if err := checkTriggers(m.Triggers); err != nil {
 		return err
 	}
 	return m.Provenance.check()
@@ -91,7 +94,7 @@ func (m *Manifest) checkLists() error {
 	}{
 		{"requires", m.Requires, canonicalDependency}, {"conflicts", m.Conflicts, canonicalDependency},
 		{"replaces", m.Replaces, canonicalDependency}, {"recommends", m.Recommends, canonicalDependency},
-		{"provides", m.Provides, canonicalProvide},
+		{"supplements", m.Supplements, canonicalDependency}, {"provides", m.Provides, canonicalProvide},
 	} {
 		if len(list.texts) > maxList {
 			return fmt.Errorf("%s: %d entries, more than the %d allowed", list.name, len(list.texts), maxList)

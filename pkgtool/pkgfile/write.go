@@ -87,10 +87,11 @@ func Write(ctx context.Context, w io.Writer, m Manifest, inputs []Input, opts Op
 func normalized(m Manifest) Manifest {
 	m.Format = FormatVersion
 	m.Files, m.Frames, m.InstalledSize = nil, nil, 0
-	for _, list := range []*[]string{&m.Requires, &m.Conflicts, &m.Replaces, &m.Recommends} {
+	for _, list := range []*[]string{&m.Requires, &m.Conflicts, &m.Replaces, &m.Recommends, &m.Supplements} {
 		*list = canonicalList(*list, canonicalDependency)
 	}
 	m.Provides = canonicalList(m.Provides, canonicalProvide)
+	m.Triggers = canonicalTriggers(m.Triggers)
 	m.Provenance.Sources = slices.Clone(m.Provenance.Sources)
 	return m
 }

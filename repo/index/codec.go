@@ -203,12 +203,12 @@ func (e *Entry) Validate() error {
 
 // validateTexts keeps control characters out: these strings reach terminals.
 func (e *Entry) validateTexts() error {
-	for _, s := range []string{e.Upstream, e.Summary, e.Recipe} {
+	for _, s := range []string{e.Upstream, e.Summary, e.Recipe, e.Vendor} {
 		if !plain(s) {
 			return fmt.Errorf("package %s: text %.80q is too long or not printable", e.ID(), s)
 		}
 	}
-	for _, list := range [][]string{e.Requires, e.Provides, e.Conflicts, e.Replaces, e.Recommends} {
+	for _, list := range [][]string{e.Requires, e.Provides, e.Conflicts, e.Replaces, e.Recommends, e.Supplements} {
 		if len(list) > maxList {
 			return fmt.Errorf("package %s: %d dependencies", e.ID(), len(list))
 		}

@@ -25,6 +25,9 @@ type Entry struct {
 	Conflicts     []string `json:"conflicts,omitempty"`
 	Replaces      []string `json:"replaces,omitempty"`
 	Recommends    []string `json:"recommends,omitempty"`
+	Supplements   []string `json:"supplements,omitempty"`
+	InstallOnly   bool     `json:"install_only,omitempty"`
+	Vendor        string   `json:"vendor,omitempty"`
 	Size          int64    `json:"size"`            // bytes of the package file
 	InstalledSize int64    `json:"installed_size"`  // bytes of its files
 	SHA256        string   `json:"sha256"`          // of the package file
@@ -85,6 +88,9 @@ func Difference(indexed, actual *Entry) (field, says, is string) {
 		{"conflicts", list(indexed.Conflicts), list(actual.Conflicts)},
 		{"replaces", list(indexed.Replaces), list(actual.Replaces)},
 		{"recommends", list(indexed.Recommends), list(actual.Recommends)},
+		{"supplements", list(indexed.Supplements), list(actual.Supplements)},
+		{"install_only", fmt.Sprint(indexed.InstallOnly), fmt.Sprint(actual.InstallOnly)},
+		{"vendor", indexed.Vendor, actual.Vendor},
 		{"installed_size", fmt.Sprint(indexed.InstalledSize), fmt.Sprint(actual.InstalledSize)},
 		{"size", fmt.Sprint(indexed.Size), fmt.Sprint(actual.Size)},
 		{"sha256", indexed.SHA256, actual.SHA256},

@@ -157,6 +157,8 @@ func TestDifferenceNamesEveryField(t *testing.T) {
 			f.SetUint(f.Uint() + 1)
 		case reflect.Slice:
 			f.Set(reflect.ValueOf([]string{"other"}))
+		case reflect.Bool:
+			f.SetBool(!f.Bool())
 		default:
 			t.Fatalf("field %s of kind %s", typ.Field(i).Name, f.Kind())
 		}

@@ -19,6 +19,7 @@ func FromPackage(p *pkgfile.Package, size int64, sum string) Entry {
 		Upstream: m.Upstream, Summary: m.Summary, Recipe: m.Recipe,
 		Requires: m.Requires, Provides: m.Provides, Conflicts: m.Conflicts,
 		Replaces: m.Replaces, Recommends: m.Recommends,
+		Supplements: m.Supplements, InstallOnly: m.InstallOnly, Vendor: m.Vendor,
 		Size: size, InstalledSize: m.InstalledSize, SHA256: sum,
 		Manifest: p.ManifestSHA256(), MetaSize: p.MetaSize(),
 	}
@@ -28,7 +29,7 @@ func FromPackage(p *pkgfile.Package, size int64, sum string) Entry {
 
 // CheckDependencies parses every dependency and provide of an entry.
 func (e *Entry) CheckDependencies() error {
-	for _, list := range [][]string{e.Requires, e.Conflicts, e.Replaces, e.Recommends} {
+	for _, list := range [][]string{e.Requires, e.Conflicts, e.Replaces, e.Recommends, e.Supplements} {
 		for _, text := range list {
 			if _, err := version.ParseDependency(text); err != nil {
 				return fmt.Errorf("package %s: dependency %.200q: %w", e.ID(), text, err)

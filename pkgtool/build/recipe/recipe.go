@@ -16,6 +16,7 @@ type Recipe struct {
 	Description string            `yaml:"description,omitempty" jsonschema_description:"A paragraph, where the summary is not enough."`
 	License     string            `yaml:"license" jsonschema_description:"SPDX license expression."`
 	Homepage    string            `yaml:"homepage,omitempty" jsonschema_description:"Where upstream lives."`
+	Vendor      string            `yaml:"vendor,omitempty" jsonschema_description:"Who makes the packages, one line."`
 	Origin      string            `yaml:"origin,omitempty" jsonschema:"enum=source,enum=seed" jsonschema_description:"seed where the recipe only repacks files of the bootstrap tool chain. Default: source."`
 	Arches      []string          `yaml:"arches,omitempty" jsonschema:"enum=x86_64,enum=noarch" jsonschema_description:"Architectures it builds on. Default: all. noarch alone: every package is noarch."`
 	Vars        map[string]string `yaml:"vars,omitempty" jsonschema_description:"Own variables, used as ${vars.NAME}."`
@@ -85,27 +86,38 @@ func (b *Build) Strips() bool { return b.Strip == nil || *b.Strip }
 
 // Package is one package a recipe makes.
 type Package struct {
-	Name        string   `yaml:"name" jsonschema:"pattern=^[a-z0-9][a-z0-9+._-]*$" jsonschema_description:"Unique among all recipes."`
-	Summary     string   `yaml:"summary,omitempty" jsonschema_description:"Default: the recipe's summary."`
-	Description string   `yaml:"description,omitempty" jsonschema_description:"Default: the recipe's description."`
-	License     string   `yaml:"license,omitempty" jsonschema_description:"Default: the recipe's license."`
-	Arch        string   `yaml:"arch,omitempty" jsonschema:"enum=noarch" jsonschema_description:"noarch where the files are the same everywhere."`
-	Files       []string `yaml:"files,omitempty" jsonschema_description:"Globs of installed files, such as /usr/lib/*.so.*; ** crosses folders. A file goes to the first package that claims it."`
-	Split       string   `yaml:"split,omitempty" jsonschema:"enum=dev,enum=doc,enum=static,enum=none" jsonschema_description:"Claims a standard set of what no glob claims: dev, doc or static."`
-	Depends     []string `yaml:"depends,omitempty" jsonschema_description:"Run-time needs that are not found automatically, such as 'bash >=5'."`
-	Recommends  []string `yaml:"recommends,omitempty" jsonschema_description:"Installed along where possible."`
-	Provides    []string `yaml:"provides,omitempty" jsonschema_description:"Further names it answers to."`
-	Conflicts   []string `yaml:"conflicts,omitempty" jsonschema_description:"Packages that cannot be installed beside it."`
-	Replaces    []string `yaml:"replaces,omitempty" jsonschema_description:"Packages whose place it takes on an upgrade."`
-	Config      []string `yaml:"config,omitempty" jsonschema_description:"Globs of files below /etc that administrators edit; upgrades merge them."`
-	Modes       []Mode   `yaml:"modes,omitempty" jsonschema_description:"Owner and mode where they are not root and the usual ones."`
-	Dirs        []Dir    `yaml:"dirs,omitempty" jsonschema_description:"Folders the package has though they are empty, or with an owner of their own."`
-	Extra       []Extra  `yaml:"extra,omitempty" jsonschema_description:"Files of the recipe's folder to ship."`
+	Name        string    `yaml:"name" jsonschema:"pattern=^[a-z0-9][a-z0-9+._-]*$" jsonschema_description:"Unique among all recipes."`
+	Summary     string    `yaml:"summary,omitempty" jsonschema_description:"Default: the recipe's summary."`
+	Description string    `yaml:"description,omitempty" jsonschema_description:"Default: the recipe's description."`
+	License     string    `yaml:"license,omitempty" jsonschema_description:"Default: the recipe's license."`
+	Arch        string    `yaml:"arch,omitempty" jsonschema:"enum=noarch" jsonschema_description:"noarch where the files are the same everywhere."`
+	Files       []string  `yaml:"files,omitempty" jsonschema_description:"Globs of installed files, such as /usr/lib/*.so.*; ** crosses folders. A file goes to the first package that claims it."`
+	Split       string    `yaml:"split,omitempty" jsonschema:"enum=dev,enum=doc,enum=static,enum=none" jsonschema_description:"Claims a standard set of what no glob claims: dev, doc or static."`
+	Depends     []string  `yaml:"depends,omitempty" jsonschema_description:"Run-time needs that are not found automatically, such as 'bash >=5'."`
+	Recommends  []string  `yaml:"recommends,omitempty" jsonschema_description:"Installed along where possible."`
+	Supplements []string  `yaml:"supplements,omitempty" json:",omitempty" jsonschema_description:"Installed along where one of these is installed and it is possible."`
+	Provides    []string  `yaml:"provides,omitempty" jsonschema_description:"Further names it answers to."`
+	Conflicts   []string  `yaml:"conflicts,omitempty" jsonschema_description:"Packages that cannot be installed beside it."`
+	Replaces    []string  `yaml:"replaces,omitempty" jsonschema_description:"Packages whose place it takes on an upgrade."`
+	InstallOnly bool      `yaml:"install_only,omitempty" json:",omitempty" jsonschema_description:"Builds of other versions stay installed beside it, as with kernels. Their files must not collide."`
+	Triggers    []Trigger `yaml:"triggers,omitempty" json:",omitempty" jsonschema_description:"Programs to run after transactions that changed certain files."`
+	Config      []string  `yaml:"config,omitempty" jsonschema_description:"Globs of files below /etc that administrators edit; upgrades merge them."`
+	Modes       []Mode    `yaml:"modes,omitempty" jsonschema_description:"Owner and mode where they are not root and the usual ones."`
+	Dirs        []Dir     `yaml:"dirs,omitempty" jsonschema_description:"Folders the package has though they are empty, or with an owner of their own."`
+	Extra       []Extra   `yaml:"extra,omitempty" jsonschema_description:"Files of the recipe's folder to ship."`
 }
 
 // IsDev says whether the package is for building with: its needs by name count
 // in a build root.
 func (p *Package) IsDev() bool { return p.Split == "dev" || strings.HasSuffix(p.Name, "-dev") }
+
+// Trigger names a program that keeps something made of other packages' files
+// fresh.
+type Trigger struct {
+	Name  string   `yaml:"name" jsonschema:"pattern=^[a-z0-9][a-z0-9+._-]*$" jsonschema_description:"Unique in the package."`
+	Watch []string `yaml:"watch" jsonschema_description:"Globs of files, such as /usr/share/icons/**; a transaction that adds, changes or removes one runs the program once. Braces are not allowed."`
+	Run   []string `yaml:"run" jsonschema_description:"Absolute path of a program that a package installs, and its arguments. No shell."`
+}
 
 // Mode gives owner, group, permissions and capabilities to files of a package.
 type Mode struct {

@@ -132,6 +132,11 @@ func TestMistakes(t *testing.T) {
 		{"split", "split: dev", "split: devel", "is none of dev, doc, static, none"},
 		{"depends", "    split: dev", "    split: dev\n    depends: [zz]", `no recipe here makes a package "zz"`},
 		{"setuid", "    split: dev", "    split: dev\n    modes: [{path: /usr/bin/a, mode: '4755'}]", "needs a reason"},
+		{"trigger without a glob", "    split: dev", "    split: dev\n    triggers: [{name: t, run: [/usr/bin/a]}]", "it watches nothing"},
+		{"trigger's glob", "    split: dev", "    split: dev\n    triggers: [{name: t, watch: [usr/lib/*], run: [/usr/bin/a]}]", "does not begin with /"},
+		{"trigger's program", "    split: dev", "    split: dev\n    triggers: [{name: t, watch: [/usr/lib/*], run: [a]}]", "not an absolute path"},
+		{"trigger twice", "    split: dev", "    split: dev\n    triggers: [{name: t, watch: [/a], run: [/b]}, {name: t, watch: [/a], run: [/b]}]", `trigger "t" stands twice`},
+		{"vendor", "license:", "vendor: \"a\\nb\"\nlicense:", "vendor is one line of plain text"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			text := strings.Replace(good, c.old, c.new, 1)

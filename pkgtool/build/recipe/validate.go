@@ -102,7 +102,7 @@ func (r *Recipe) validateIdentity(p *problems) {
 	if day, err := time.Parse(time.DateOnly, r.Date); r.Date != "" && (err != nil || day.Year() < 1980 || day.Year() > 2100) {
 		p.add(path{"date"}, "%q is not a day such as 2026-01-10", r.Date)
 	}
-	for key, line := range map[string]string{"summary": r.Summary, "license": r.License} {
+	for key, line := range map[string]string{"summary": r.Summary, "license": r.License, "vendor": r.Vendor} {
 		if strings.ContainsAny(line, "\n\r\x1b\x00") {
 			p.add(path{key}, "%s is one line of plain text", key)
 		}

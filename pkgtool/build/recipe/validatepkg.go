@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"ashlar/pkgtool/pkgfile"
 	"ashlar/pkgtool/version"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -54,6 +55,7 @@ func (r *Recipe) validatePackage(pkg *Package, at path, p *problems) {
 	}
 	for key, list := range map[string][]string{
 		"depends": pkg.Depends, "recommends": pkg.Recommends, "conflicts": pkg.Conflicts, "replaces": pkg.Replaces,
+		"supplements": pkg.Supplements,
 	} {
 		for i, text := range list {
 			if _, err := version.ParseDependency(text); err != nil {
@@ -74,6 +76,7 @@ func (r *Recipe) validatePackage(pkg *Package, at path, p *problems) {
 			p.add(here, "a setuid or setgid file needs a reason")
 		}
 	}
+	validateTriggers(pkg.Triggers, at, p)
 	for i, d := range pkg.Dirs {
 		here := at.with("dirs", i)
 		checkPath(here.with("path"), d.Path, p)
@@ -85,6 +88,35 @@ func (r *Recipe) validatePackage(pkg *Package, at path, p *problems) {
 		checkPath(here.with("to"), e.To, p)
 		checkOwner(here, "", "", e.Mode, p)
 	}
+}
+
+func validateTriggers(triggers []Trigger, at path, p *problems) {
+	names := map[string]bool{}
+	for i, t := range triggers {
+		here := at.with("triggers", i)
+		if names[t.Name] {
+			p.add(here.with("name"), "trigger %q stands twice", t.Name)
+		}
+		names[t.Name] = true
+		for j, g := range t.Watch {
+			checkGlob(here.with("watch", j), g, p)
+		}
+		trigger := t.Manifest()
+		if err := trigger.Check(); err != nil {
+			p.add(here, "%v", err)
+		}
+	}
+}
+
+// Manifest is the trigger as a package's manifest holds it.
+func (t *Trigger) Manifest() pkgfile.Trigger {
+	out := pkgfile.Trigger{Name: t.Name, Run: t.Run}
+	for _, glob := range t.Watch {
+		out.Watch = append(out.Watch, strings.TrimPrefix(glob, "/"))
+	}
+	slices.Sort(out.Watch)
+	out.Watch = slices.Compact(out.Watch)
+	return out
 }
 
 func checkGlob(at path, glob string, p *problems) {
