@@ -15,9 +15,14 @@ type Package struct {
 	Conflicts  []version.Dependency
 	Replaces   []version.Dependency
 	Recommends []version.Dependency
-	Installed  bool
-	Requested  bool   // installed because a person asked for it
-	ID         string // tells builds of one version apart; a content hash
+	// Supplements names what this package is recommended for: where one of
+	// them comes in, this package comes along if it fits.
+	Supplements []version.Dependency
+	InstallOnly bool   // several versions can be installed side by side
+	Vendor      string // who makes it; "" is not known
+	Installed   bool
+	Requested   bool   // installed because a person asked for it
+	ID          string // tells builds of one version apart; a content hash
 }
 
 // String returns "name version".

@@ -2,22 +2,73 @@ package version
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 )
 
 // maxName bounds the text of a package or capability name in bytes.
 const maxName = 200
 
+// maxAlternatives bounds the number of alternatives in one dependency.
+const maxAlternatives = 500
+
 // Dependency names a package or capability and the versions that will do. It
-// is what requires, recommends, conflicts and replaces are made of.
+// is what requires, recommends, supplements, conflicts and replaces are made of.
+//
+// A dependency with alternatives is fulfilled by any of them. Where it forbids
+// (conflicts, replaces), it forbids each of them.
 type Dependency struct {
 	Name       string
 	Constraint Constraint
+	Or         []Dependency // further alternatives, which have none themselves
 }
 
-// ParseDependency reads "name", "name >=1.2 <3", "soname(libz.so.1)" or
-// "pkgconfig(zlib) >=1.2".
+// ParseDependency reads "name", "name >=1.2 <3", "soname(libz.so.1)",
+// "pkgconfig(zlib) >=1.2", or alternatives "a | b >=2 | soname(x)". A single
+// bar separates alternatives; a double one belongs to a constraint.
 func ParseDependency(text string) (Dependency, error) {
+	first, rest, more := cutAlternative(text)
+	d, err := parseAlternative(first)
+	for more && err == nil {
+		var next Dependency
+		first, rest, more = cutAlternative(rest)
+		if next, err = parseAlternative(first); err == nil {
+			d.Or = append(d.Or, next)
+		}
+	}
+	if len(d.Or) >= maxAlternatives {
+		return Dependency{}, fmt.Errorf("dependency %.60q... has more than %d alternatives", text, maxAlternatives)
+	}
+	if err != nil && first != text {
+		err = fmt.Errorf("dependency %q: %w", text, err)
+	}
+	return d, err
+}
+
+// cutAlternative splits text at the first bar that separates alternatives:
+// one that stands alone and outside of parentheses.
+func cutAlternative(text string) (first, rest string, found bool) {
+	bar := strings.IndexByte(text, '|')
+	if bar < 0 {
+		return text, "", false
+	}
+	for i, inside := 0, false; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '(':
+			inside = true
+		case c == ')':
+			inside = false
+		case c != '|' || inside:
+		case strings.HasPrefix(text[i:], "||"):
+			i++
+		default:
+			return strings.Trim(text[:i], " \t"), strings.Trim(text[i+1:], " \t"), true
+		}
+	}
+	return text, "", false
+}
+
+func parseAlternative(text string) (Dependency, error) {
 	name, rest, err := cutName(text)
 	if err != nil {
 		return Dependency{}, fmt.Errorf("dependency %q: %w", text, err)
@@ -26,20 +77,54 @@ func ParseDependency(text string) (Dependency, error) {
 	if err != nil {
 		return Dependency{}, fmt.Errorf("dependency %q: %w", text, err)
 	}
-	return Dependency{name, c}, nil
+	return Dependency{Name: name, Constraint: c}, nil
 }
 
 // String returns the canonical text, which [ParseDependency] reads.
 func (d Dependency) String() string {
-	if d.Constraint.Any() {
-		return d.Name
+	text := d.Name
+	if !d.Constraint.Any() {
+		text += " " + d.Constraint.String()
 	}
-	return d.Name + " " + d.Constraint.String()
+	for _, other := range d.Or {
+		text += " | " + other.String()
+	}
+	return text
 }
 
-// SatisfiedBy reports whether the provide has the name and an allowed version.
-// A provide without a version satisfies only a dependency without a constraint.
+// Alternatives yields each alternative as a dependency without alternatives,
+// the first one first.
+func (d Dependency) Alternatives() iter.Seq[Dependency] {
+	return func(yield func(Dependency) bool) {
+		if !yield(Dependency{Name: d.Name, Constraint: d.Constraint}) {
+			return
+		}
+		for _, other := range d.Or {
+			if !yield(other) {
+				return
+			}
+		}
+	}
+}
+
+// MarshalText returns the canonical text.
+func (d Dependency) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText is [ParseDependency].
+func (d *Dependency) UnmarshalText(text []byte) (err error) {
+	*d, err = ParseDependency(string(text))
+	return err
+}
+
+// SatisfiedBy reports whether the provide has the name and an allowed version of
+// one of the alternatives. A provide without a version satisfies only a
+// dependency without a constraint.
 func (d Dependency) SatisfiedBy(p Provide) bool {
+	for _, other := range d.Or {
+		if other.SatisfiedBy(p) {
+			return true
+		}
+	}
 	if d.Name != p.Name {
 		return false
 	}

@@ -1,12 +1,16 @@
 package version
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestDependencyText(t *testing.T) {
 	for text, want := range map[string]string{
 		"zlib": "zlib", "zlib >=1.2 <3": "zlib >=1.2 <3", "zlib>=1.2": "zlib >=1.2", "soname(libz.so.1)": "soname(libz.so.1)",
 		"pkgconfig(zlib)  >= 1.2": "pkgconfig(zlib) >=1.2", "cmd([)": "cmd([)", "gtk+3.0 *": "gtk+3.0",
 		"soname(ld-linux-x86-64.so.2)": "soname(ld-linux-x86-64.so.2)", "perl(Foo::Bar)": "perl(Foo::Bar)",
+		"a | b >=2 | soname(x)": "a | b >=2 | soname(x)", "a|b": "a | b", "a 1.x||>=3|b": "a 1.x || >=3 | b", "cmd(a|b) | c": "cmd(a|b) | c",
 	} {
 		d, err := ParseDependency(text)
 		if err != nil || d.String() != want {
@@ -14,7 +18,7 @@ func TestDependencyText(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"", " zlib", "Zlib", "-x", "a b", "soname(", "soname()", "soname(a b)", "soname(a", "x(y) z", "(x)", "a|b", "zlib >=", "X(y)",
+		"", " zlib", "Zlib", "-x", "a b", "soname(", "soname()", "soname(a b)", "soname(a", "x(y) z", "(x)", "a |", "| a", "a | | b", "a || b", "a ||| b", "a | B", strings.Repeat("a | ", 600) + "a", "zlib >=", "X(y)",
 		"soname(a(b))", "soname(a)b", "a\n", "ä", "soname(\x00)",
 	} {
 		if d, err := ParseDependency(text); err == nil {
@@ -48,6 +52,7 @@ func TestSatisfiedBy(t *testing.T) {
 		{"a", "a", true}, {"a", "b", false}, {"a", "a = 1.2.3-4", true}, {"a >=1", "a", false},
 		{"a >=1", "a = 1.2.3", true}, {"a >=2", "a = 1.2.3", false}, {"a =1.2.3-4", "a = 1.2.3", false},
 		{"pkgconfig(zlib) >=1.2", "pkgconfig(zlib) = 1.2", true},
+		{"a | b >=2", "b = 2.0.0", true}, {"a | b >=2", "b = 1.0.0", false}, {"a | b >=2", "a", true}, {"a | b", "c", false},
 	} {
 		d, err := ParseDependency(c.dependency)
 		if err != nil {
@@ -64,7 +69,7 @@ func TestSatisfiedBy(t *testing.T) {
 }
 
 func FuzzParseDependency(f *testing.F) {
-	for _, s := range []string{"zlib >=1.2 <3", "soname(libz.so.1)", "cmd([)", "a = 1.2", "a=1:1.2.3-4"} {
+	for _, s := range []string{"zlib >=1.2 <3", "soname(libz.so.1)", "cmd([)", "a = 1.2", "a=1:1.2.3-4", "a 1 || 2 | b | soname(x|y)"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
