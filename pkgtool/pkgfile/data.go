@@ -24,6 +24,25 @@ func takeBuffer(size int64) *[]byte {
 // headers, padding, and the content of whole files. The buffer is the caller's
 // to give back.
 func (p *Package) readFrame(i int) (*[]byte, error) {
+	content, err := p.decodeData(i)
+	if err != nil {
+		return nil, err
+	}
+	if p.frames[i].split {
+		err = p.checkSplit(p.frames[i], *content)
+	} else {
+		err = p.checkMembers(i, *content, nil)
+	}
+	if err != nil {
+		buffers.Put(content)
+		return nil, invalid(fmt.Errorf("frame %d: %w", i, err))
+	}
+	return content, nil
+}
+
+// decodeData returns the decompressed content of a frame whose hash and size
+// are right.
+func (p *Package) decodeData(i int) (*[]byte, error) {
 	frame := p.manifest.Frames[i]
 	packed := takeBuffer(frame.Size)
 	defer buffers.Put(packed)
@@ -39,22 +58,20 @@ func (p *Package) readFrame(i int) (*[]byte, error) {
 	}
 	content := takeBuffer(frame.USize)
 	out, err := decodeFrame(*packed, (*content)[:0:frame.USize])
-	if err == nil {
-		*content = out
-		err = p.checkFrame(i, out)
-	}
 	if err != nil {
 		buffers.Put(content)
 		return nil, invalid(fmt.Errorf("frame %d: %w", i, err))
 	}
+	*content = out
 	return content, nil
 }
 
-func (p *Package) checkFrame(i int, b []byte) error {
+// checkMembers checks the members of a frame that holds whole ones. Of the
+// contents it hashes those of wanted, entries of the manifest in path order, or
+// if wanted is nil all.
+func (p *Package) checkMembers(i int, b []byte, wanted []*File) error {
 	layout := p.frames[i]
-	if layout.split {
-		return p.checkSplit(layout, b)
-	}
+	all := wanted == nil
 	for n := layout.first; n < layout.last; n++ {
 		f := &p.manifest.Files[n]
 		header := p.header(f)
@@ -62,7 +79,11 @@ func (p *Package) checkFrame(i int, b []byte) error {
 			return fmt.Errorf("file %.200q: tar header differs from the manifest", f.Path)
 		}
 		b = b[len(header):]
-		if f.Type == TypeFile && hexSum(b[:f.Size]) != f.SHA256 {
+		this := len(wanted) > 0 && wanted[0] == f
+		if this {
+			wanted = wanted[1:]
+		}
+		if (this || all && f.Type == TypeFile) && hexSum(b[:f.Size]) != f.SHA256 {
 			return fmt.Errorf("file %.200q: its sha256 is not the manifest's", f.Path)
 		}
 		if !allZero(b[f.Size : f.Size+padding(f.Size)]) {
@@ -72,6 +93,9 @@ func (p *Package) checkFrame(i int, b []byte) error {
 	}
 	if !allZero(b) { // the trailer; sizes were checked with the layout
 		return errors.New("the archive does not end in zeros")
+	}
+	if len(wanted) > 0 {
+		return fmt.Errorf("file %.200q: wanted twice, or not an entry of the manifest", wanted[0].Path)
 	}
 	return nil
 }

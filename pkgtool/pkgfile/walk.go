@@ -154,6 +154,26 @@ func (r *splitReader) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// WriteTo hands over whole frames, which io.Copy then need not copy.
+func (r *splitReader) WriteTo(w io.Writer) (written int64, err error) {
+	for {
+		if len(r.rest) > 0 {
+			n, err := w.Write(r.rest)
+			r.rest = r.rest[n:]
+			if written += int64(n); err != nil {
+				return written, err
+			}
+		}
+		if r.err == io.EOF {
+			return written, nil
+		}
+		if r.err != nil {
+			return written, r.err
+		}
+		r.advance()
+	}
+}
+
 // advance takes the next frame, or finishes. A frame's content enters the hash
 // when it arrives, not when it is read.
 func (r *splitReader) advance() {

@@ -1,0 +1,262 @@
+// Package pathindex answers which packages of a generation own a path, without
+// reading their manifests: a sorted file of hashes of paths, each with the
+// number of a package in the generation's list.
+//
+// The old generation's index and the paths of the packages that came go in
+// ([Merge]), a new index comes out, in one linear pass. [Index.Lookup] gives
+// candidates: hashes can collide, by chance or by malice, so a package's
+// manifest has the last word. No owner is ever missing from the candidates.
+//
+// The index is derived: [Open] refuses what is damaged or of another
+// generation, and the caller builds it again from all manifests.
+package pathindex
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// ErrUnusable is wrapped by errors of Open: the index must be built again.
+var ErrUnusable = errors.New("unusable path index")
+
+// The format: magic, 32 bytes that say what it is the index of, the number of
+// packages and of entries (32 bits each), the entries in strictly ascending
+// order, and the SHA-256 of all that. An entry is the hash of a path (64 bits)
+// and the number of a package (32 bits). Numbers are little-endian.
+const (
+	magic      = "ASHPATH1"
+	headSize   = len(magic) + sha256.Size + 4 + 4
+	entrySize  = 8 + 4
+	maxEntries = 1 << 30
+)
+
+// Index is an index in memory. It can be used concurrently.
+type Index struct {
+	packages int
+	entries  []byte
+}
+
+// Open checks an index completely. of is what it must be the index of: 32 bytes
+// that Merge was given. The data must not be changed while the index is in use.
+func Open(data []byte, of [32]byte) (*Index, error) {
+	if len(data) < headSize+sha256.Size || string(data[:len(magic)]) != magic {
+		return nil, fmt.Errorf("%w: not a path index", ErrUnusable)
+	}
+	body, sum := data[:len(data)-sha256.Size], data[len(data)-sha256.Size:]
+	if sha256.Sum256(body) != [32]byte(sum) {
+		return nil, fmt.Errorf("%w: damaged", ErrUnusable)
+	}
+	if !bytes.Equal(body[len(magic):len(magic)+sha256.Size], of[:]) {
+		return nil, fmt.Errorf("%w: of another generation", ErrUnusable)
+	}
+	packages := binary.LittleEndian.Uint32(body[headSize-8:])
+	count := binary.LittleEndian.Uint32(body[headSize-4:])
+	x := &Index{int(packages), body[headSize:]}
+	if count > maxEntries || len(x.entries) != int(count)*entrySize {
+		return nil, fmt.Errorf("%w: %d bytes for %d entries", ErrUnusable, len(x.entries), count)
+	}
+	last := entry{}
+	for i := range x.Len() {
+		e := x.at(i)
+		if i > 0 && last.compare(e) >= 0 || e.number >= packages {
+			return nil, fmt.Errorf("%w: entry %d is out of order", ErrUnusable, i)
+		}
+		last = e
+	}
+	return x, nil
+}
+
+// Packages is the number of packages in the generation's list.
+func (x *Index) Packages() int { return x.packages }
+
+// Len is the number of entries: of pairs of path and package.
+func (x *Index) Len() int { return len(x.entries) / entrySize }
+
+// Lookup returns the numbers of the packages that may own the path, ascending:
+// all that do, and with bad luck others.
+func (x *Index) Lookup(path string) []int {
+	hash := hashOf(path)
+	low, high := 0, x.Len()
+	for low < high {
+		if middle := int(uint(low+high) >> 1); x.at(middle).hash < hash {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	var numbers []int
+	for ; low < x.Len() && x.at(low).hash == hash; low++ {
+		numbers = append(numbers, int(x.at(low).number))
+	}
+	return numbers
+}
+
+func (x *Index) at(i int) entry {
+	b := x.entries[i*entrySize:]
+	return entry{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint32(b[8:])}
+}
+
+type entry struct {
+	hash   uint64
+	number uint32
+}
+
+func (e entry) compare(o entry) int {
+	switch {
+	case e.hash != o.hash && e.hash < o.hash, e.hash == o.hash && e.number < o.number:
+		return -1
+	case e == o:
+		return 0
+	}
+	return 1
+}
+
+// hashOf is FNV-1a with 64 bits. Who makes paths with equal hashes only makes
+// the index answer with a candidate more.
+func hashOf(path string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(path) {
+		h = (h ^ uint64(path[i])) * 1099511628211
+	}
+	return h
+}
+
+// Gone stands in Merge's renumber for a package that left.
+const Gone = -1
+
+// Added is a package that came: its number in the new list and its paths.
+type Added struct {
+	Number int
+	Paths  []string
+}
+
+// Merge makes the index of a new list of packages, to be written to a file as it
+// is. renumber gives for each package of the old list its number in the new one,
+// or Gone; a package that changed is gone and added. old may be nil, for a list
+// that is new completely. of is what the index is of (see Open).
+func Merge(old *Index, renumber []int, added []Added, packages int, of [32]byte) ([]byte, error) {
+	if old == nil {
+		old = &Index{}
+	}
+	if len(renumber) != old.packages {
+		return nil, fmt.Errorf("path index of %d packages, of which %d have a new number", old.packages, len(renumber))
+	}
+	numbers, monotone, err := checkNumbers(renumber, packages)
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := sortedEntries(added, packages)
+	if err != nil {
+		return nil, err
+	}
+	m := merger{out: make([]byte, headSize, headSize+len(old.entries)+len(fresh)*entrySize+sha256.Size)}
+	m.run(old, numbers, monotone, fresh)
+	copy(m.out, magic)
+	copy(m.out[len(magic):], of[:])
+	binary.LittleEndian.PutUint32(m.out[headSize-8:], uint32(packages))
+	count := (len(m.out) - headSize) / entrySize
+	if count > maxEntries {
+		return nil, fmt.Errorf("path index of %d entries, more than the %d allowed", count, maxEntries)
+	}
+	binary.LittleEndian.PutUint32(m.out[headSize-4:], uint32(count))
+	sum := sha256.Sum256(m.out)
+	return append(m.out, sum[:]...), nil
+}
+
+// gone stands for Gone among 32-bit numbers.
+const gone = ^uint32(0)
+
+func checkNumbers(renumber []int, packages int) (numbers []uint32, monotone bool, err error) {
+	numbers, monotone = make([]uint32, len(renumber)), true
+	last := -1
+	for i, n := range renumber {
+		switch {
+		case n == Gone:
+			numbers[i] = gone
+			continue
+		case n < 0 || n >= packages || int64(n) >= int64(gone):
+			return nil, false, fmt.Errorf("path index: number %d of %d packages", n, packages)
+		}
+		numbers[i] = uint32(n)
+		monotone = monotone && n > last
+		last = n
+	}
+	return numbers, monotone, nil
+}
+
+func sortedEntries(added []Added, packages int) ([]entry, error) {
+	count := 0
+	for _, a := range added {
+		if a.Number < 0 || a.Number >= packages || int64(a.Number) >= int64(gone) {
+			return nil, fmt.Errorf("path index: number %d of %d packages", a.Number, packages)
+		}
+		count += len(a.Paths)
+	}
+	entries := make([]entry, 0, count)
+	for _, a := range added {
+		for _, path := range a.Paths {
+			entries = append(entries, entry{hashOf(path), uint32(a.Number)})
+		}
+	}
+	slices.SortFunc(entries, entry.compare)
+	return entries, nil
+}
+
+// merger writes entries in order, each once.
+type merger struct {
+	out  []byte
+	last entry
+	any  bool
+}
+
+func (m *merger) put(e entry) {
+	if m.any && e == m.last {
+		return
+	}
+	m.out = binary.LittleEndian.AppendUint64(m.out, e.hash)
+	m.out = binary.LittleEndian.AppendUint32(m.out, e.number)
+	m.last, m.any = e, true
+}
+
+// run merges. Equal hashes come as one group, so that new numbers in another
+// order than the old ones can be sorted.
+func (m *merger) run(old *Index, numbers []uint32, monotone bool, fresh []entry) {
+	var group []entry
+	for i := 0; i < old.Len(); {
+		e := old.at(i)
+		i++
+		if numbers[e.number] == gone {
+			continue
+		}
+		e.number = numbers[e.number]
+		if !monotone {
+			group = append(group[:0], e)
+			for ; i < old.Len() && old.at(i).hash == e.hash; i++ {
+				if next := old.at(i); numbers[next.number] != gone {
+					group = append(group, entry{next.hash, numbers[next.number]})
+				}
+			}
+			slices.SortFunc(group, entry.compare)
+			e, group = group[0], group[1:]
+		}
+		for {
+			for len(fresh) > 0 && fresh[0].compare(e) <= 0 {
+				m.put(fresh[0])
+				fresh = fresh[1:]
+			}
+			m.put(e)
+			if !monotone && len(group) > 0 {
+				e, group = group[0], group[1:]
+				continue
+			}
+			break
+		}
+	}
+	for _, e := range fresh {
+		m.put(e)
+	}
+}
