@@ -195,7 +195,7 @@ owners. Edited configuration files are listed but are no fault. The exit code is
 if something else differs.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return app.withSystem(func(sys *system.System) error {
-				problems, err := sys.Verify(cmd.Context(), args...)
+				problems, err := sys.Verify(cmd.Context(), system.VerifyOptions{Names: args})
 				if err != nil {
 					return err
 				}

@@ -52,7 +52,7 @@ func namespaceChild(root string) {
 		t.check(err)
 		s, err := Open(root)
 		t.check(err)
-		problems, err := s.Verify(ctx)
+		problems, err := s.Verify(ctx, VerifyOptions{})
 		t.check(err)
 		if len(problems) > 0 {
 			t.Fatal(problems)

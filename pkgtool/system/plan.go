@@ -14,30 +14,37 @@ import (
 )
 
 // Change is what a transaction shall do. A package whose name is installed
-// already replaces that one.
+// already replaces all builds of that name, unless it stands beside them.
 type Change struct {
-	Add     []Addition
-	Remove  []string
-	Request []string  // installed packages that a person asks for from now on
-	Reason  string    // for the history: "install zlib"
-	Command []string  // for the history: what was typed
-	Time    time.Time // for the history
+	Add       []Addition
+	Remove    []string  // "name", which is all builds of it, or "name@version", which is one
+	Request   []string  // names of packages that a person asks for from now on
+	Unrequest []string  // names of packages that are there only because others need them, from now on
+	Reason    string    // for the history: "install zlib"
+	Command   []string  // for the history: what was typed
+	Time      time.Time // for the history
 }
 
 // Addition is a package to install. Its signature has been verified by the
-// caller; its content is verified when it is read.
+// caller; its content is verified when it is read, which is not before Commit,
+// so that Package may have only its meta frame so far.
 type Addition struct {
 	Package   *pkgfile.Package
-	Repo      string
-	Requested bool
+	Repo      string // "" for a package file given by path
+	Requested bool   // a person asks for it
+	Beside    bool   // keep other builds of the name (install-only packages)
 }
 
 // Plan is a change that fits the system: every conflict has been looked for,
 // nothing has been changed yet.
 type Plan struct {
-	Bytes  int64        // to be written
-	Inodes int64        // to be made
-	Config []ConfigNote // configuration files that need a person's attention
+	Bytes    int64        // to be written
+	Inodes   int64        // to be made
+	Space    []Space      // the same for each file system, with what is free
+	Config   []ConfigNote // configuration files that an administrator has edited
+	Carried  []string     // paths in /usr that no package owns; they come along
+	Saved    []string     // package files in /usr that somebody replaced; they are kept in /.ashlar/saved
+	Triggers []string     // names of the triggers that run
 
 	system *System
 	change Change

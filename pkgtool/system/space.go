@@ -6,6 +6,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Space is what a plan needs of one file system.
+type Space struct {
+	Path       string // where it is mounted, relative to the root; "." is the root itself
+	Need       int64  // bytes
+	Free       int64  // bytes
+	NeedInodes int64
+	FreeInodes int64 // 0 if the file system does not count them
+}
+
 // blockSize is what a small file costs at least, in bytes.
 const blockSize = 4096
 

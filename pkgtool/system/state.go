@@ -45,7 +45,8 @@ type Generation struct {
 	Time     time.Time `json:"time"`
 	Reason   string    `json:"reason,omitempty"`  // "install zlib"
 	Command  []string  `json:"command,omitempty"` // what a person typed
-	Packages []Record  `json:"packages"`          // sorted by name
+	Packages []Record  `json:"packages"`          // sorted by name, then version
+	Pinned   bool      `json:"-"`                 // never pruned, see Pin
 }
 
 // Record is what a generation says of one package. Its file list is in the
@@ -65,6 +66,11 @@ type Record struct {
 	Conflicts     []string        `json:"conflicts,omitempty"`
 	Replaces      []string        `json:"replaces,omitempty"`
 	Recommends    []string        `json:"recommends,omitempty"`
+	Supplements   []string        `json:"supplements,omitempty"`
+	Vendor        string          `json:"vendor,omitempty"`
+	InstallOnly   bool            `json:"install_only,omitempty"` // several builds may stand side by side
+
+	Triggers []pkgfile.Trigger `json:"triggers,omitempty"`
 }
 
 // newRecord makes the record of a package that is being installed.
@@ -78,11 +84,17 @@ func newRecord(p *pkgfile.Package, repo string, requested bool) (Record, error) 
 		Name: m.Name, Version: v, Arch: m.Arch, Upstream: m.Upstream, Summary: m.Summary,
 		Manifest: p.ManifestSHA256(), Repo: repo, Requested: requested, InstalledSize: m.InstalledSize,
 		Requires: m.Requires, Provides: m.Provides, Conflicts: m.Conflicts, Replaces: m.Replaces, Recommends: m.Recommends,
+		Supplements: m.Supplements, Vendor: m.Vendor, InstallOnly: m.InstallOnly, Triggers: m.Triggers,
 	}, nil
 }
 
 func sortRecords(records []Record) {
-	slices.SortFunc(records, func(a, b Record) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(records, func(a, b Record) int {
+		if c := strings.Compare(a.Name, b.Name); c != 0 {
+			return c
+		}
+		return a.Version.Compare(b.Version)
+	})
 }
 
 // encode returns the bytes of generation.json.

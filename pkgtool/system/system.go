@@ -64,13 +64,24 @@ func (s *System) Generation() *Generation { return s.generation }
 // Installed returns the installed packages, sorted by name.
 func (s *System) Installed() []Record { return s.generation.Packages }
 
-// Package returns the installed package of that name, or nil.
+// Package returns the installed package of that name, the newest build if there
+// are several, or nil.
 func (s *System) Package(name string) *Record {
-	i, found := slices.BinarySearchFunc(s.generation.Packages, name, func(r Record, name string) int { return strings.Compare(r.Name, name) })
-	if !found {
-		return nil
+	if builds := s.Builds(name); len(builds) > 0 {
+		return &builds[len(builds)-1]
 	}
-	return &s.generation.Packages[i]
+	return nil
+}
+
+// Builds returns all installed builds of a package, the oldest first.
+func (s *System) Builds(name string) []Record {
+	byName := func(r Record, name string) int { return strings.Compare(r.Name, name) }
+	first, _ := slices.BinarySearchFunc(s.generation.Packages, name, byName)
+	end := first
+	for end < len(s.generation.Packages) && s.generation.Packages[end].Name == name {
+		end++
+	}
+	return s.generation.Packages[first:end]
 }
 
 // Manifest returns the verified manifest of an installed package.

@@ -204,7 +204,7 @@ func verified(t failer, root string) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	problems, err := s.Verify(context.Background())
+	problems, err := s.Verify(context.Background(), VerifyOptions{})
 	if err != nil || len(problems) > 0 {
 		t.Fatalf("verify: %v, %v", problems, err)
 	}
@@ -532,7 +532,7 @@ func TestVerifyFindsEveryChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	problems, err := s.Verify(t.Context())
+	problems, err := s.Verify(t.Context(), VerifyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

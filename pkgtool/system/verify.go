@@ -19,9 +19,17 @@ type Problem struct {
 	Config  bool   `json:"config,omitempty"` // an edited configuration file, which is nothing bad
 }
 
+// VerifyOptions say what Verify looks at.
+type VerifyOptions struct {
+	Names []string // packages; all if there are none
+	Store bool     // also prove every object of the store
+	Quick bool     // compare types, sizes, modes and owners, but not contents
+}
+
 // Verify compares the installed packages of these names (all if none is given)
 // with the disk: types, contents, link targets, modes, and as root owners too.
-func (s *System) Verify(ctx context.Context, names ...string) ([]Problem, error) {
+func (s *System) Verify(ctx context.Context, opts VerifyOptions) ([]Problem, error) {
+	names := opts.Names
 	for _, name := range names {
 		if s.Package(name) == nil {
 			return nil, fmt.Errorf("package %s is not installed", name)
