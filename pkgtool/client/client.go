@@ -36,9 +36,10 @@ func DirsOf(root string) Dirs {
 
 // Options adjusts a client. The zero value is right for the running machine.
 type Options struct {
-	Arch   string           // default x86_64
-	Now    func() time.Time // the clock; nil means time.Now
-	Limits Limits
+	Arch    string           // default x86_64
+	Now     func() time.Time // the clock; nil means time.Now
+	Limits  Limits
+	Offline bool // use the cache and repositories on this machine only
 	// Warn is told what a mirror did wrong although another one did it right.
 	// It may be called from several goroutines.
 	Warn func(error)
@@ -59,12 +60,13 @@ type repository struct {
 	config  Config
 	mirrors []mirror
 
-	mu      sync.Mutex
-	warned  map[string]bool
-	status  Status
-	keyring *signing.Keyring
-	entries []index.Entry
-	floor   time.Time // it cannot be earlier than this
+	mu        sync.Mutex
+	warned    map[string]bool
+	rangeless map[string]bool // mirrors that do not answer with the range asked for
+	status    Status
+	keyring   *signing.Keyring
+	entries   []index.Entry
+	floor     time.Time // it cannot be earlier than this
 }
 
 // Status is what is known of a repository.
@@ -107,7 +109,7 @@ func Open(configs []Config, dirs Dirs, opts Options) (*Client, error) {
 		if !config.On() {
 			continue
 		}
-		r := &repository{client: c, config: config, warned: map[string]bool{}}
+		r := &repository{client: c, config: config, warned: map[string]bool{}, rangeless: map[string]bool{}}
 		for _, text := range config.URLs {
 			u, err := parseURL(text)
 			if err != nil {
@@ -115,7 +117,7 @@ func Open(configs []Config, dirs Dirs, opts Options) (*Client, error) {
 			}
 			if u.Scheme == "file" {
 				r.mirrors = append(r.mirrors, folder{filepath.Clean(u.Path)})
-			} else {
+			} else if !opts.Offline {
 				r.mirrors = append(r.mirrors, server{u, c.http})
 			}
 		}

@@ -56,7 +56,7 @@ func (c *Client) Fetch(ctx context.Context, e Entry, progress Progress) (*pkgfil
 		}
 		failures = append(failures, r.mirrorError(m, e.Path, err))
 	}
-	return nil, allFailed(failures)
+	return nil, r.failed(e, failures)
 }
 
 // localError is a failure of this machine: a full disk, say. Another mirror
@@ -124,20 +124,34 @@ func (r *repository) openVerified(path string, e *index.Entry) (*pkgfile.Package
 }
 
 func (r *repository) verify(p *pkgfile.Package, e *index.Entry) error {
+	if err := r.agree(p, e); err != nil {
+		return err
+	}
+	if err := r.signed(p); err != nil {
+		return r.publisherError(e, tuf.Unsigned, err)
+	}
+	return nil
+}
+
+// agree checks that a package says of itself what the index says of it.
+func (r *repository) agree(p *pkgfile.Package, e *index.Entry) error {
+	actual := index.FromPackage(p, p.Size(), e.SHA256)
+	if field, says, is := index.Difference(e, &actual); field != "" {
+		return r.publisherError(e, tuf.Lying, fmt.Errorf("%s is %.200q in the index and %.200q in the package", field, says, is))
+	}
+	return nil
+}
+
+// signed checks that a packager of the keyring signed p.
+func (r *repository) signed(p *pkgfile.Package) error {
 	r.mu.Lock()
 	keyring := r.keyring
 	r.mu.Unlock()
 	if keyring == nil {
 		return fault.Errorf(fault.Failed, "repository %s is not loaded", r.config.Name)
 	}
-	actual := index.FromPackage(p, p.Size(), e.SHA256)
-	if field, says, is := index.Difference(e, &actual); field != "" {
-		return r.publisherError(e, tuf.Lying, fmt.Errorf("%s is %.200q in the index and %.200q in the package", field, says, is))
-	}
-	if _, err := p.VerifySignature(keyring, signing.Policy{Now: r.clock()}); err != nil {
-		return r.publisherError(e, tuf.Unsigned, err)
-	}
-	return nil
+	_, err := p.VerifySignature(keyring, signing.Policy{Now: r.clock()})
+	return err
 }
 
 func (r *repository) publisherError(e *index.Entry, kind tuf.Kind, err error) error {

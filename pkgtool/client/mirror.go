@@ -25,6 +25,9 @@ type mirror interface {
 	// get asks for a file from offset on. The answer may start at 0 all the
 	// same. An absent file is fs.ErrNotExist. The caller closes the body.
 	get(ctx context.Context, path string, offset int64) (*answer, error)
+	// span asks for the bytes from first up to, not including, end of a file of
+	// size bytes. The answer is that, or the whole file, or errRange.
+	span(ctx context.Context, path string, first, end, size int64) (*answer, error)
 }
 
 // answer is the body of a file, from start on.
@@ -33,6 +36,7 @@ type answer struct {
 	start  int64
 	length int64 // of body; -1 if the mirror does not say
 	framed bool  // the end of body is certain to be the end the mirror meant
+	whole  bool  // the file from its beginning to its end
 }
 
 // folder is a mirror on this machine.
@@ -55,7 +59,20 @@ func (f folder) get(_ context.Context, name string, offset int64) (*answer, erro
 		file.Close()
 		return nil, err
 	}
-	return &answer{file, offset, max(0, info.Size()-offset), true}, nil
+	return &answer{body: file, start: offset, length: max(0, info.Size()-offset), framed: true, whole: offset == 0}, nil
+}
+
+func (f folder) span(ctx context.Context, name string, first, end, size int64) (*answer, error) {
+	a, err := f.get(ctx, name, first)
+	if err != nil {
+		return nil, err
+	}
+	if a.length != size-first {
+		a.body.Close()
+		return nil, tuf.Refuse(tuf.Tampered, "length is not the %d bytes that the index states", size)
+	}
+	a.length, a.whole = end-first, a.whole && end == size
+	return a, nil
 }
 
 // openRegular opens a regular file; a fifo or device is not waited for.
@@ -78,8 +95,9 @@ type server struct {
 
 func (s server) String() string { return s.base.Redacted() }
 
-// errRange says that a server does not have the range that was asked for.
-var errRange = errors.New("the server does not have the rest of the file")
+// errRange says that a server refuses ranges, or answers with another one than
+// was asked for.
+var errRange = errors.New("the server does not answer with the range that was asked for")
 
 // httpError is an answer that carries no file.
 type httpError struct {
@@ -98,20 +116,38 @@ func (e *httpError) Is(target error) bool {
 }
 
 func (s server) get(ctx context.Context, name string, offset int64) (*answer, error) {
+	if offset == 0 {
+		return s.ask(ctx, name, "", func(byteRange, int64) bool { return false })
+	}
+	return s.ask(ctx, name, fmt.Sprintf("bytes=%d-", offset), func(is byteRange, _ int64) bool {
+		return is.first == offset && is.total == is.last+1
+	})
+}
+
+func (s server) span(ctx context.Context, name string, first, end, size int64) (*answer, error) {
+	// One range per request: several are answered in many ways, few of them right.
+	return s.ask(ctx, name, fmt.Sprintf("bytes=%d-%d", first, end-1), func(is byteRange, length int64) bool {
+		return is.first == first && is.last == end-1 && (is.total == size || is.total < 0) && (length < 0 || length == end-first)
+	})
+}
+
+// ask requests a file, or the range of it that wanted names as a header does.
+// fits says whether a range, and a length of the body, are what was asked for.
+func (s server) ask(ctx context.Context, name, wanted string, fits func(is byteRange, length int64) bool) (*answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base.JoinPath(strings.Split(name, "/")...).String(), nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("User-Agent", "pkgtool")
 	req.Header.Set("Accept-Encoding", "identity")
-	if offset > 0 {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+	if wanted != "" {
+		req.Header.Set("Range", wanted)
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return nil, causeOf(ctx, err)
 	}
-	a, err := readAnswer(resp, offset)
+	a, err := readAnswer(resp, fits)
 	if err != nil {
 		resp.Body.Close()
 		return nil, err
@@ -119,7 +155,7 @@ func (s server) get(ctx context.Context, name string, offset int64) (*answer, er
 	return a, nil
 }
 
-func readAnswer(resp *http.Response, offset int64) (*answer, error) {
+func readAnswer(resp *http.Response, fits func(is byteRange, length int64) bool) (*answer, error) {
 	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
 		return nil, tuf.Refuse(tuf.Tampered, "the server encodes the file as %.40q; it must be served as it is", enc)
 	}
@@ -127,20 +163,46 @@ func readAnswer(resp *http.Response, offset int64) (*answer, error) {
 	framed := resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0 || resp.ProtoMajor > 1
 	switch resp.StatusCode {
 	case http.StatusOK:
-		return &answer{resp.Body, 0, resp.ContentLength, framed}, nil
+		return &answer{body: resp.Body, length: resp.ContentLength, framed: framed, whole: true}, nil
 	case http.StatusPartialContent:
-		var first, last, total int64
-		said := resp.Header.Get("Content-Range")
-		n, err := fmt.Sscanf(said, "bytes %d-%d/%d", &first, &last, &total)
-		if offset == 0 || err != nil || n != 3 || first != offset || last < first || total != last+1 {
+		is, ok := parseContentRange(resp.Header.Values("Content-Range"))
+		if !ok || !fits(is, resp.ContentLength) {
 			return nil, errRange
 		}
-		return &answer{resp.Body, first, resp.ContentLength, framed}, nil
+		return &answer{body: resp.Body, start: is.first, length: resp.ContentLength, framed: framed}, nil
 	case http.StatusRequestedRangeNotSatisfiable:
 		return nil, errRange
 	}
 	seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
 	return nil, &httpError{resp.StatusCode, time.Duration(min(max(seconds, 0), 3600)) * time.Second}
+}
+
+// byteRange is what a Content-Range header says (RFC 9110, 14.4). total is -1
+// where the server does not know it.
+type byteRange struct{ first, last, total int64 }
+
+// parseContentRange reads the only Content-Range header that an answer with a
+// single range has. (One with several ranges has none.)
+func parseContentRange(headers []string) (r byteRange, ok bool) {
+	if len(headers) != 1 {
+		return r, false
+	}
+	text, isBytes := strings.CutPrefix(headers[0], "bytes ")
+	span, total, hasTotal := strings.Cut(text, "/")
+	first, last, hasLast := strings.Cut(span, "-")
+	if !isBytes || !hasTotal || !hasLast {
+		return r, false
+	}
+	r.total = -1
+	ok = decimal(first, &r.first) && decimal(last, &r.last) && (total == "*" || decimal(total, &r.total))
+	return r, ok && r.first <= r.last && (r.total < 0 || r.last < r.total)
+}
+
+// decimal reads digits and nothing else: no sign, no space.
+func decimal(text string, into *int64) bool {
+	n, err := strconv.ParseUint(text, 10, 63)
+	*into = int64(n)
+	return err == nil
 }
 
 // causeOf prefers the reason why a context was cancelled, such as a mirror

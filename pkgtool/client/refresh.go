@@ -71,6 +71,10 @@ func (r *repository) load(ctx context.Context) error {
 }
 
 func (r *repository) refresh(ctx context.Context) error {
+	if len(r.mirrors) == 0 {
+		return fault.Mark(fmt.Errorf("repository %s: none of its urls is on this machine, and the network is not to be used", r.config.Name),
+			fault.Network, "leave out --offline")
+	}
 	unlock, err := r.lockState(ctx)
 	if err != nil {
 		return err
