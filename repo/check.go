@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ashlar/pkgtool/pkgfile"
+	"ashlar/repo/advisory"
 	"ashlar/repo/index"
 	"ashlar/repo/tuf"
 	"ashlar/signing"
@@ -61,6 +62,10 @@ func Check(ctx context.Context, dir string, now time.Time) (*Report, error) {
 	kr := c.checkKeyring(s)
 	for _, name := range sortedTargets(s) {
 		if name == KeyringTarget {
+			continue
+		}
+		if name == AdvisoriesTarget {
+			c.advisories(s)
 			continue
 		}
 		if err := c.index(ctx, s, name, kr); err != nil {
@@ -161,6 +166,16 @@ func (c *checking) checkKeyring(s *state) *signing.Keyring {
 	return kr
 }
 
+func (c *checking) advisories(s *state) {
+	data, err := s.readTarget(c.dir, AdvisoriesTarget)
+	if err == nil {
+		_, err = advisory.Decode(data, MaxAdvisories)
+	}
+	if err != nil {
+		c.problem(AdvisoriesTarget, err)
+	}
+}
+
 func (c *checking) index(ctx context.Context, s *state, name string, kr *signing.Keyring) error {
 	channel, arch, ok := parseIndexTarget(name)
 	if !ok {
@@ -231,6 +246,7 @@ func (c *checking) strangers() {
 		filepath.WalkDir(filepath.Join(c.dir, folder), func(path string, d fs.DirEntry, err error) error {
 			rel, _ := filepath.Rel(c.dir, path)
 			switch {
+			case errors.Is(err, fs.ErrNotExist): // a repository of before this folder
 			case err != nil:
 				c.problem(rel, err)
 			case d.IsDir():

@@ -9,16 +9,17 @@ import (
 // Folders of a repository. Everything else at its top is private to the
 // publisher and is never served.
 const (
-	metadataDir = "metadata"
-	indexDir    = "index"
-	keyringDir  = "keyring"
-	poolDir     = "pool"
+	metadataDir   = "metadata"
+	indexDir      = "index"
+	keyringDir    = "keyring"
+	advisoriesDir = "advisories"
+	poolDir       = "pool"
 
 	privateDir = ".ashlar" // configuration, lock and what is added but not yet published
 )
 
 // served lists the folders that clients may read.
-var served = []string{metadataDir, indexDir, keyringDir, poolDir}
+var served = []string{metadataDir, indexDir, keyringDir, advisoriesDir, poolDir}
 
 // KeyringTarget is the TUF target that holds the packager keys.
 const KeyringTarget = keyringDir + "/packagers.pgp"

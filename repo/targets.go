@@ -9,14 +9,17 @@ import (
 	"path/filepath"
 
 	"ashlar/pkgtool/durable"
+	"ashlar/repo/advisory"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
 
-// custom is what targets metadata says about an index besides length and hash.
+// custom is what targets metadata says about an index, or about the advisories,
+// besides length and hash.
 type custom struct {
-	Packages int   `json:"packages"`
-	Plain    int64 `json:"plain_length"` // length after decompression
+	Packages   int   `json:"packages,omitempty"`
+	Advisories int   `json:"advisories,omitempty"`
+	Plain      int64 `json:"plain_length"` // length after decompression
 }
 
 // writeTargets writes the objects of the state to come, all named by hash, and
@@ -34,6 +37,9 @@ func (r *Repository) writeTargets(ctx context.Context, old *state) (map[string]*
 	if targets[KeyringTarget], err = r.writeTarget(KeyringTarget, kr.Armored(), nil); err != nil {
 		return nil, 0, err
 	}
+	if err := r.writeAdvisories(targets); err != nil {
+		return nil, 0, err
+	}
 	pending, err := r.pendingIndexes()
 	if err != nil {
 		return nil, 0, err
@@ -46,7 +52,7 @@ func (r *Repository) writeTargets(ctx context.Context, old *state) (map[string]*
 		if err != nil {
 			return nil, 0, err
 		}
-		if targets[name], err = r.writeTarget(name, data, &custom{header.Packages, header.Plain}); err != nil {
+		if targets[name], err = r.writeTarget(name, data, &custom{Packages: header.Packages, Plain: header.Plain}); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -57,6 +63,23 @@ func (r *Repository) writeTargets(ctx context.Context, old *state) (map[string]*
 		}
 	}
 	return targets, packages, nil
+}
+
+// writeAdvisories adds the target of the advisories, if there ever was one.
+func (r *Repository) writeAdvisories(targets map[string]*metadata.TargetFiles) error {
+	all, err := r.Advisories()
+	if err != nil || len(all) == 0 && targets[AdvisoriesTarget] == nil {
+		return err
+	}
+	data, plain, err := advisory.Encode(all)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(r.path(advisoriesDir), 0o755); err != nil {
+		return err
+	}
+	targets[AdvisoriesTarget], err = r.writeTarget(AdvisoriesTarget, data, &custom{Advisories: len(all), Plain: plain})
+	return err
 }
 
 func (r *Repository) writeTarget(name string, data []byte, c *custom) (*metadata.TargetFiles, error) {

@@ -32,7 +32,7 @@ role keys lie beside the signing keys (pkgtool key), never in the folder.`,
   pkgtool repo serve build/repo --listen :8080
   pkgtool repo trust build/repo > root.json     # what clients pin`,
 	}
-	cmd.AddCommand(repoInit(app), repoAllow(app), repoAdd(app), repoPublish(app), repoList(app), repoCheck(app), repoServe(app), repoTrust(app))
+	cmd.AddCommand(repoInit(app), repoAllow(app), repoAdd(app), repoPublish(app), repoList(app), repoCheck(app), repoServe(app), repoTrust(app), repoAdvisory(app))
 	return []*cobra.Command{cmd}
 }
 
