@@ -8,19 +8,20 @@ import (
 	"strings"
 )
 
-// dataMember finds the file tree in a Debian binary package (deb(5)): an ar
-// archive of exactly debian-binary, control.tar and data.tar, in this order.
-// It is as strict as dpkg and returns the tree's still compressed bytes.
-func dataMember(file io.ReaderAt, size int64) (*io.SectionReader, error) {
+// DebianMembers finds the control files and the file tree of a Debian binary
+// package (deb(5)): an ar archive of exactly debian-binary, control.tar and
+// data.tar, in this order. It is as strict as dpkg and returns the two tar
+// archives' still compressed bytes.
+func DebianMembers(file io.ReaderAt, size int64) (control, data *io.SectionReader, err error) {
 	head := make([]byte, 8)
 	if _, err := file.ReadAt(head, 0); err != nil || string(head) != "!<arch>\n" {
-		return nil, errors.New("not an ar archive")
+		return nil, nil, errors.New("not an ar archive")
 	}
 	at := int64(8)
 	for i, want := range []string{"debian-binary", "control.tar", "data.tar"} {
 		m, err := readMember(file, at, size)
 		if err != nil {
-			return nil, fmt.Errorf("ar member %d: %w", i+1, err)
+			return nil, nil, fmt.Errorf("ar member %d: %w", i+1, err)
 		}
 		base := m.name
 		if i > 0 {
@@ -33,22 +34,24 @@ func dataMember(file io.ReaderAt, size int64) (*io.SectionReader, error) {
 			}
 		}
 		if base != want {
-			return nil, fmt.Errorf("ar member %d is %.20q, not %s", i+1, m.name, want)
+			return nil, nil, fmt.Errorf("ar member %d is %.20q, not %s", i+1, m.name, want)
 		}
 		switch i {
 		case 0:
 			version := make([]byte, m.size)
 			if m.size > 64 {
-				return nil, errors.New("debian-binary is too long")
+				return nil, nil, errors.New("debian-binary is too long")
 			}
 			if _, err := file.ReadAt(version, m.at); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			if !strings.HasPrefix(string(version), "2.") {
-				return nil, fmt.Errorf("package format %.10q is not 2", version)
+				return nil, nil, fmt.Errorf("package format %.10q is not 2", version)
 			}
+		case 1:
+			control = io.NewSectionReader(file, m.at, m.size)
 		case 2:
-			return io.NewSectionReader(file, m.at, m.size), nil
+			return control, io.NewSectionReader(file, m.at, m.size), nil
 		}
 		at = m.at + m.size + m.size%2
 	}

@@ -295,7 +295,7 @@ func FuzzDataMember(f *testing.F) {
 	f.Add(good)
 	f.Add(good[:70])
 	f.Fuzz(func(t *testing.T, data []byte) {
-		section, err := dataMember(bytes.NewReader(data), int64(len(data)))
+		_, section, err := DebianMembers(bytes.NewReader(data), int64(len(data)))
 		if err != nil {
 			return
 		}

@@ -44,7 +44,7 @@ func (t *tree) addPackage(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	data, err := dataMember(file, info.Size())
+	_, data, err := DebianMembers(file, info.Size())
 	if err != nil {
 		return err
 	}
