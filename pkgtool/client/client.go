@@ -65,7 +65,7 @@ type repository struct {
 	rangeless map[string]bool // mirrors that do not answer with the range asked for
 	status    Status
 	keyring   *signing.Keyring
-	entries   []index.Entry
+	offer     *offer
 	floor     time.Time // it cannot be earlier than this
 }
 
@@ -171,19 +171,6 @@ func joined(failures []error) error {
 		}
 	}
 	return err
-}
-
-// Packages lists what is on offer, by repository and then in index order.
-func (c *Client) Packages() []Entry {
-	var all []Entry
-	for _, r := range c.repositories {
-		r.mu.Lock()
-		for _, e := range r.entries {
-			all = append(all, Entry{e, r.config.Name, r.config.Priority})
-		}
-		r.mu.Unlock()
-	}
-	return all
 }
 
 func (c *Client) repository(name string) (*repository, error) {

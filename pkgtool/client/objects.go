@@ -9,16 +9,13 @@ import (
 	"time"
 
 	"ashlar/pkgtool/durable"
-	"ashlar/pkgtool/fault"
 	"ashlar/repo"
 	"ashlar/repo/index"
 	"ashlar/repo/tuf"
 	"ashlar/signing"
-
-	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
 
-// take reads keyring and indexes of a verified state, from the cache or from m.
+// take reads what a verified state offers, from the cache or from m.
 func (r *repository) take(ctx context.Context, w *walk, m mirror) error {
 	data, err := r.object(ctx, w, m, repo.KeyringTarget, maxKeyring)
 	if err != nil {
@@ -28,28 +25,18 @@ func (r *repository) take(ctx context.Context, w *walk, m mirror) error {
 	if err != nil {
 		return tuf.Refuse(tuf.Lying, "the signed keyring is unusable: %w", err)
 	}
-	var entries []index.Entry
-	known := false
-	for _, arch := range []string{r.client.opts.Arch, "noarch"} {
-		some, ok, err := r.readIndex(ctx, w, m, arch)
-		if err != nil {
-			return err
-		}
-		known = known || ok
-		entries = append(entries, some...)
-	}
-	if !known {
-		return fault.Mark(tuf.Refuse(tuf.Lying, "it has no packages in channel %s for %s", r.config.Channel, r.client.opts.Arch), fault.Usage,
-			"check the channel in the repository's definition")
+	offer, err := r.offerOf(ctx, w, m)
+	if err != nil {
+		return err
 	}
 	t := w.set.Timestamp.Signed
-	status := Status{Name: r.config.Name, Channel: r.config.Channel, Version: t.Version, Expires: t.Expires, Packages: len(entries)}
+	status := Status{Name: r.config.Name, Channel: r.config.Channel, Version: t.Version, Expires: t.Expires, Packages: offer.catalogue.Len()}
 	if text, ok := t.UnrecognizedFields[repo.PublishedField].(string); ok {
 		status.Published, _ = time.Parse(time.RFC3339, text)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.keyring, r.entries, r.status, r.floor = keyring, entries, status, w.set.RefTime
+	r.keyring, r.offer, r.status, r.floor = keyring, offer, status, w.set.RefTime
 	return nil
 }
 
@@ -58,23 +45,16 @@ const (
 	maxIndex   = 256 << 20
 )
 
-func (r *repository) readIndex(ctx context.Context, w *walk, m mirror, arch string) ([]index.Entry, bool, error) {
-	name := repo.IndexTarget(r.config.Channel, arch)
-	if w.set.Targets[metadata.TARGETS].Signed.Targets[name] == nil {
-		return nil, false, nil
-	}
-	data, err := r.object(ctx, w, m, name, maxIndex)
-	if err != nil {
-		return nil, false, err
-	}
+// readIndex returns the entries of a verified index.
+func (r *repository) readIndex(data []byte, arch string) ([]index.Entry, error) {
 	header, entries, err := index.Decode(bytes.NewReader(data), index.Limits{})
 	if err != nil {
-		return nil, false, &tuf.Refusal{Kind: tuf.Lying, Err: err}
+		return nil, &tuf.Refusal{Kind: tuf.Lying, Err: err}
 	}
 	if header.Channel != r.config.Channel || header.Arch != arch {
-		return nil, false, tuf.Refuse(tuf.Lying, "the index of %s.%s says that it is of %.40q.%.40q", r.config.Channel, arch, header.Channel, header.Arch)
+		return nil, tuf.Refuse(tuf.Lying, "the index of %s.%s says that it is of %.40q.%.40q", r.config.Channel, arch, header.Channel, header.Arch)
 	}
-	return entries, true, nil
+	return entries, nil
 }
 
 // object returns the content of a target: from the cache if it is there intact,
@@ -89,7 +69,7 @@ func (r *repository) object(ctx context.Context, w *walk, m mirror, name string,
 	if length > max {
 		return nil, tuf.Refuse(tuf.Unbounded, "it is said to have %d bytes; at most %d are allowed", length, max)
 	}
-	cached := filepath.Join(r.client.dirs.Cache, "objects", sum)
+	cached := r.objectPath(sum)
 	if data, err := readSmall(cached, length); err == nil && sumOf(data) == sum {
 		return data, nil
 	}
@@ -104,6 +84,10 @@ func (r *repository) object(ctx context.Context, w *walk, m mirror, name string,
 		return nil, err
 	}
 	return data, durable.WriteFile(cached, data, 0o644)
+}
+
+func (r *repository) objectPath(sum string) string {
+	return filepath.Join(r.client.dirs.Cache, "objects", sum)
 }
 
 // fetchObject asks m for an object and, should that fail, the other mirrors:

@@ -30,7 +30,7 @@ import (
 
 // world is a published repository, a client that trusts it, and their clock.
 type world struct {
-	t    *testing.T
+	t    testing.TB
 	now  time.Time
 	key  *signing.PrivateKey
 	repo *repo.Repository
@@ -45,7 +45,7 @@ type world struct {
 
 // newWorld publishes zlib 1.2.13-1, then bash 5.2.15-1 a day later, so that
 // there is an older state. It returns the folder of that, too.
-func newWorld(t *testing.T) (w *world, older string) {
+func newWorld(t testing.TB) (w *world, older string) {
 	t.Helper()
 	w = &world{t: t, now: repotest.Now, key: repotest.Key(t)}
 	w.repo, w.dir = repotest.Repository(t, repo.Settings{}, &w.now, w.key)
@@ -60,7 +60,7 @@ func newWorld(t *testing.T) (w *world, older string) {
 }
 
 // newcomer is the same world with a client that has seen nothing yet.
-func (w *world) newcomer(t *testing.T) *world {
+func (w *world) newcomer(t testing.TB) *world {
 	n := &world{t: t, now: w.now, key: w.key, repo: w.repo, dir: w.dir, older: w.older, dirs: client.DirsOf(t.TempDir())}
 	n.trust(repotest.Root(t, w.dir))
 	return n
@@ -228,7 +228,7 @@ func (w *world) smuggle(path string) {
 	w.publishIndex([]index.Entry{e})
 }
 
-func write(t *testing.T, path string, data []byte) {
+func write(t testing.TB, path string, data []byte) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
@@ -238,7 +238,7 @@ func write(t *testing.T, path string, data []byte) {
 	}
 }
 
-func read(t *testing.T, parts ...string) []byte {
+func read(t testing.TB, parts ...string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(parts...))
 	if err != nil {

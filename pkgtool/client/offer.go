@@ -1,0 +1,202 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"ashlar/pkgtool/client/catalogue"
+	"ashlar/pkgtool/fault"
+	"ashlar/repo"
+	"ashlar/repo/index"
+	"ashlar/repo/tuf"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+)
+
+// offer is what a repository offers, in one verified state of it: a catalogue,
+// and the indexes to make it of.
+type offer struct {
+	repository *repository
+	indexes    []indexOf
+
+	mu        sync.Mutex
+	catalogue *catalogue.Catalogue
+	failure   error // the first one that making it anew did not help
+}
+
+// indexOf is a verified index, which the cache has.
+type indexOf struct {
+	arch, sum string
+	length    int64
+}
+
+// offerOf opens the catalogue of a verified state. If the cache has none that is
+// good, it makes one of the indexes, which come from the cache or from m. On a
+// refresh (m is not nil) the catalogue is read as a whole, to renew a damaged one.
+func (r *repository) offerOf(ctx context.Context, w *walk, m mirror) (*offer, error) {
+	o := &offer{repository: r}
+	for _, arch := range []string{r.client.opts.Arch, "noarch"} {
+		name := repo.IndexTarget(r.config.Channel, arch)
+		if w.set.Targets[metadata.TARGETS].Signed.Targets[name] == nil {
+			continue
+		}
+		_, length, sum, err := w.target(name)
+		if err != nil {
+			return nil, err
+		}
+		o.indexes = append(o.indexes, indexOf{arch, sum, length})
+	}
+	if len(o.indexes) == 0 {
+		return nil, fault.Mark(tuf.Refuse(tuf.Lying, "it has no packages in channel %s for %s", r.config.Channel, r.client.opts.Arch), fault.Usage,
+			"check the channel in the repository's definition")
+	}
+	var err error
+	if o.catalogue, err = o.open(); err == nil && m != nil {
+		err = o.catalogue.Check()
+	}
+	if err == nil {
+		return o, nil
+	}
+	var entries []index.Entry
+	for _, i := range o.indexes {
+		data, err := r.object(ctx, w, m, repo.IndexTarget(r.config.Channel, i.arch), maxIndex)
+		if err != nil {
+			return nil, err
+		}
+		some, err := r.readIndex(data, i.arch)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, some...)
+	}
+	o.catalogue, err = o.build(entries)
+	return o, err
+}
+
+// identity stands for the indexes that a catalogue is made of.
+func (o *offer) identity() (of [32]byte) {
+	sum := sha256.New()
+	for _, i := range o.indexes {
+		fmt.Fprintf(sum, "%s %s\n", i.arch, i.sum)
+	}
+	sum.Sum(of[:0])
+	return of
+}
+
+func (o *offer) path() string {
+	return filepath.Join(o.repository.client.dirs.Cache, "catalogues", o.repository.config.Name)
+}
+
+func (o *offer) open() (*catalogue.Catalogue, error) {
+	file, err := openRegular(o.path())
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	opened, err := catalogue.Open(file, info.Size(), o.identity())
+	if err != nil {
+		file.Close() // else it is open as long as the client
+	}
+	return opened, err
+}
+
+// build makes the catalogue, in the cache if that can be written to.
+func (o *offer) build(entries []index.Entry) (*catalogue.Catalogue, error) {
+	data, err := catalogue.Encode(o.identity(), entries)
+	if err != nil {
+		return nil, err
+	}
+	if o.write(data) == nil {
+		if opened, err := o.open(); err == nil {
+			return opened, nil
+		}
+	}
+	return catalogue.Open(bytes.NewReader(data), int64(len(data)), o.identity())
+}
+
+// write replaces the file. It is not flushed: one that a power cut left damaged
+// is noticed and made anew.
+func (o *offer) write(data []byte) error {
+	dir := filepath.Dir(o.path())
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(dir, "."+o.repository.config.Name+".*.tmp")
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	err = errors.Join(err, file.Chmod(0o644), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), o.path())
+	}
+	if err != nil {
+		os.Remove(file.Name())
+	}
+	return err
+}
+
+// ask runs a question on the catalogue, and if that turns out damaged once more
+// on one that is made of the cached indexes.
+func (o *offer) ask(question func(*catalogue.Catalogue) error) error {
+	o.mu.Lock()
+	now := o.catalogue
+	o.mu.Unlock()
+	err := question(now)
+	if err == nil {
+		return nil
+	}
+	renewed, again := o.renew(now)
+	if again == nil {
+		again = question(renewed)
+	}
+	if again == nil {
+		return nil
+	}
+	err = fault.Mark(fmt.Errorf("repository %s: %w", o.repository.config.Name, errors.Join(err, again)), fault.Failed, "run: pkgtool refresh")
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.failure == nil {
+		o.failure = err
+	}
+	return err
+}
+
+// renew makes the catalogue anew, unless somebody has since was was read.
+func (o *offer) renew(was *catalogue.Catalogue) (*catalogue.Catalogue, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.catalogue != was {
+		return o.catalogue, nil
+	}
+	var entries []index.Entry
+	for _, i := range o.indexes {
+		data, err := readSmall(o.repository.objectPath(i.sum), i.length)
+		if err != nil {
+			return nil, err
+		}
+		if sumOf(data) != i.sum {
+			return nil, fmt.Errorf("the cached index of %s is damaged, too", i.arch)
+		}
+		some, err := o.repository.readIndex(data, i.arch)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, some...)
+	}
+	renewed, err := o.build(entries)
+	if err == nil {
+		o.catalogue = renewed
+	}
+	return renewed, err
+}
