@@ -38,6 +38,7 @@ func (c *Client) Fetch(ctx context.Context, e Entry, progress Progress) (*pkgfil
 	path := filepath.Join(c.dirs.Cache, "packages", e.SHA256+pkgfile.MediaSuffix)
 	if err := checkFile(path, &e.Entry); err == nil {
 		progress(e.Size, e.Size)
+		noteUse(path)
 		return r.openVerified(path, &e.Entry)
 	}
 	var failures []*MirrorError

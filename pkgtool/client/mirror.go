@@ -117,24 +117,26 @@ func (e *httpError) Is(target error) bool {
 
 func (s server) get(ctx context.Context, name string, offset int64) (*answer, error) {
 	if offset == 0 {
-		return s.ask(ctx, name, "", func(byteRange, int64) bool { return false })
+		return ask(ctx, s.client, s.url(name), "", nil)
 	}
-	return s.ask(ctx, name, fmt.Sprintf("bytes=%d-", offset), func(is byteRange, _ int64) bool {
+	return ask(ctx, s.client, s.url(name), fmt.Sprintf("bytes=%d-", offset), func(is byteRange, _ int64) bool {
 		return is.first == offset && is.total == is.last+1
 	})
 }
 
 func (s server) span(ctx context.Context, name string, first, end, size int64) (*answer, error) {
 	// One range per request: several are answered in many ways, few of them right.
-	return s.ask(ctx, name, fmt.Sprintf("bytes=%d-%d", first, end-1), func(is byteRange, length int64) bool {
+	return ask(ctx, s.client, s.url(name), fmt.Sprintf("bytes=%d-%d", first, end-1), func(is byteRange, length int64) bool {
 		return is.first == first && is.last == end-1 && (is.total == size || is.total < 0) && (length < 0 || length == end-first)
 	})
 }
 
+func (s server) url(name string) string { return s.base.JoinPath(strings.Split(name, "/")...).String() }
+
 // ask requests a file, or the range of it that wanted names as a header does.
 // fits says whether a range, and a length of the body, are what was asked for.
-func (s server) ask(ctx context.Context, name, wanted string, fits func(is byteRange, length int64) bool) (*answer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base.JoinPath(strings.Split(name, "/")...).String(), nil)
+func ask(ctx context.Context, client *http.Client, url, wanted string, fits func(is byteRange, length int64) bool) (*answer, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +145,7 @@ func (s server) ask(ctx context.Context, name, wanted string, fits func(is byteR
 	if wanted != "" {
 		req.Header.Set("Range", wanted)
 	}
-	resp, err := s.client.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, causeOf(ctx, err)
 	}
@@ -166,7 +168,7 @@ func readAnswer(resp *http.Response, fits func(is byteRange, length int64) bool)
 		return &answer{body: resp.Body, length: resp.ContentLength, framed: framed, whole: true}, nil
 	case http.StatusPartialContent:
 		is, ok := parseContentRange(resp.Header.Values("Content-Range"))
-		if !ok || !fits(is, resp.ContentLength) {
+		if !ok || fits == nil || !fits(is, resp.ContentLength) {
 			return nil, errRange
 		}
 		return &answer{body: resp.Body, start: is.first, length: resp.ContentLength, framed: framed}, nil

@@ -29,6 +29,9 @@ func (r *repository) take(ctx context.Context, w *walk, m mirror) error {
 	if err != nil {
 		return err
 	}
+	if offer.advisories, err = r.advisoriesOf(ctx, w, m); err != nil {
+		return err
+	}
 	t := w.set.Timestamp.Signed
 	status := Status{Name: r.config.Name, Channel: r.config.Channel, Version: t.Version, Expires: t.Expires, Packages: offer.catalogue.Len()}
 	if text, ok := t.UnrecognizedFields[repo.PublishedField].(string); ok {
@@ -69,8 +72,7 @@ func (r *repository) object(ctx context.Context, w *walk, m mirror, name string,
 	if length > max {
 		return nil, tuf.Refuse(tuf.Unbounded, "it is said to have %d bytes; at most %d are allowed", length, max)
 	}
-	cached := r.objectPath(sum)
-	if data, err := readSmall(cached, length); err == nil && sumOf(data) == sum {
+	if data, err := r.cached(object{sum, length}); err == nil {
 		return data, nil
 	}
 	if m == nil {
@@ -80,6 +82,7 @@ func (r *repository) object(ctx context.Context, w *walk, m mirror, name string,
 	if err != nil {
 		return nil, err
 	}
+	cached := r.objectPath(sum)
 	if err := os.MkdirAll(filepath.Dir(cached), 0o755); err != nil {
 		return nil, err
 	}
@@ -88,6 +91,15 @@ func (r *repository) object(ctx context.Context, w *walk, m mirror, name string,
 
 func (r *repository) objectPath(sum string) string {
 	return filepath.Join(r.client.dirs.Cache, "objects", sum)
+}
+
+// cached reads an object from the cache, and verifies it.
+func (r *repository) cached(o object) ([]byte, error) {
+	data, err := readSmall(r.objectPath(o.sum), o.length)
+	if err == nil && sumOf(data) != o.sum {
+		err = fmt.Errorf("%s is damaged", r.objectPath(o.sum))
+	}
+	return data, err
 }
 
 // fetchObject asks m for an object and, should that fail, the other mirrors:

@@ -24,16 +24,23 @@ import (
 type offer struct {
 	repository *repository
 	indexes    []indexOf
+	advisories *object // nil if it has none
 
 	mu        sync.Mutex
 	catalogue *catalogue.Catalogue
 	failure   error // the first one that making it anew did not help
 }
 
-// indexOf is a verified index, which the cache has.
+// object is a target of verified metadata, which the cache has.
+type object struct {
+	sum    string
+	length int64
+}
+
+// indexOf is the index of an arch.
 type indexOf struct {
-	arch, sum string
-	length    int64
+	arch string
+	object
 }
 
 // offerOf opens the catalogue of a verified state. If the cache has none that is
@@ -50,7 +57,7 @@ func (r *repository) offerOf(ctx context.Context, w *walk, m mirror) (*offer, er
 		if err != nil {
 			return nil, err
 		}
-		o.indexes = append(o.indexes, indexOf{arch, sum, length})
+		o.indexes = append(o.indexes, indexOf{arch, object{sum, length}})
 	}
 	if len(o.indexes) == 0 {
 		return nil, fault.Mark(tuf.Refuse(tuf.Lying, "it has no packages in channel %s for %s", r.config.Channel, r.client.opts.Arch), fault.Usage,
@@ -181,12 +188,9 @@ func (o *offer) renew(was *catalogue.Catalogue) (*catalogue.Catalogue, error) {
 	}
 	var entries []index.Entry
 	for _, i := range o.indexes {
-		data, err := readSmall(o.repository.objectPath(i.sum), i.length)
+		data, err := o.repository.cached(i.object)
 		if err != nil {
 			return nil, err
-		}
-		if sumOf(data) != i.sum {
-			return nil, fmt.Errorf("the cached index of %s is damaged, too", i.arch)
 		}
 		some, err := o.repository.readIndex(data, i.arch)
 		if err != nil {

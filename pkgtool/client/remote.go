@@ -127,13 +127,18 @@ func (r *repository) cachedRemote(e Entry) *Remote {
 			continue
 		}
 		if remote, err := r.open(e, file, nil); err == nil {
-			now := time.Now()
-			os.Chtimes(path, now, now) // best effort: says what was used last
+			noteUse(path)
 			return remote
 		}
 		file.Close()
 	}
 	return nil
+}
+
+// noteUse remembers, as far as that is possible, that a cached file was used.
+func noteUse(path string) {
+	now := time.Now()
+	_ = os.Chtimes(path, now, now)
 }
 
 // open makes a Remote of a file with at least the right meta frame in it.
