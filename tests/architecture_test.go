@@ -30,7 +30,7 @@ var rooms = []struct {
 	{"repo", []string{"signing", "pkgtool/pkgfile"}},
 	{"pkgtool/client", []string{"signing", "pkgtool/pkgfile", "repo"}},
 	{"pkgtool/solver", nil},
-	{"pkgtool/system", []string{"signing", "pkgtool/pkgfile", "pkgtool/client", "pkgtool/solver"}},
+	{"pkgtool/system", []string{"signing", "pkgtool/pkgfile", "pkgtool/client", "pkgtool/solver", "pkgtool/build/sandbox"}},
 	{"pkgtool/query", []string{"signing", "pkgtool/pkgfile", "repo", "pkgtool/client", "pkgtool/solver", "pkgtool/system"}},
 	{"pkgtool/install", []string{"signing", "pkgtool/pkgfile", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "pkgtool/query"}},
 	{"iso", []string{"signing", "pkgtool/pkgfile", "pkgtool/system"}},

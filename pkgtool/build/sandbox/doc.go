@@ -8,10 +8,11 @@
 // In: a [Spec] with the folders that make up the root, folders to mount into
 // it, commands, environment and limits. Out: the commands' output, and an error
 // that tells a failed command ([ExitError]), a limit ([LimitError]) and a
-// sandbox that could not be made apart.
+// sandbox that could not be made ([SetupError]) apart.
 //
 // Promises: nothing of the host is visible but what the Spec names and the
-// kernel's version and processors; no network but a loopback of its own; chown
-// succeeds and does nothing; every process is gone when Run returns, also when
-// the caller dies. Never: a second uid, a setuid helper, a daemon.
+// kernel's version and processors; no network but a loopback of its own; every
+// process is gone when Run returns, also when the caller dies; chown succeeds
+// and does nothing, unless root asks for the real owners ([Spec].Owners). Never:
+// a setuid helper, a daemon, a second uid for a build.
 package sandbox

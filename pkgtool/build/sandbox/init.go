@@ -57,7 +57,7 @@ func setUp(o order) outcome {
 		{"bring up the loopback network", loopbackUp},
 		{"set limits", setLimits},
 		{"give up privileges", dropPrivileges},
-		{"filter system calls", func(order) error { return filterSystemCalls() }},
+		{"filter system calls", filterSystemCalls},
 	} {
 		if err := step.do(o); err != nil {
 			r := outcome{Setup: fmt.Sprintf("%s: %v", step.name, err)}

@@ -25,6 +25,9 @@ func mountRoot(o order) error {
 			return err
 		}
 	}
+	if err := mountOverlays(root, o); err != nil {
+		return err
+	}
 	tmp := fmt.Sprintf("mode=1777,size=%d", o.Limits.Tmp)
 	if err := mountIn(root, "/tmp", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, tmp); err != nil {
 		return err
@@ -78,6 +81,26 @@ func mountOverlay(o order) error {
 	err = unix.Mount("overlay", "../root", "overlay", 0, options+",upperdir=../upper/upper,workdir=../upper/work")
 	if err != nil {
 		return fmt.Errorf("stack %d folders (overlayfs): %w", o.Layers, err)
+	}
+	return nil
+}
+
+// mountOverlays mounts the folders whose changes the caller keeps. The names in
+// the options are relative to Dir/lower, where mountOverlay has gone.
+func mountOverlays(root string, o order) error {
+	for i, v := range o.Overlays {
+		path, err := place(root, v.Target)
+		if err != nil {
+			return err
+		}
+		var lower []string
+		for j := range v.Lower {
+			lower = append(lower, fmt.Sprintf("%d-%d", i, j))
+		}
+		options := fmt.Sprintf("userxattr,lowerdir=%s,upperdir=upper%d,workdir=work%d", strings.Join(lower, ":"), i, i)
+		if err := unix.Mount("overlay", path, "overlay", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
+			return fmt.Errorf("mount %s (overlayfs): %w", v.Target, err)
+		}
 	}
 	return nil
 }

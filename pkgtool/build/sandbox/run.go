@@ -28,6 +28,15 @@ type order struct {
 	Env      []string
 	Limits   Limits
 	Terminal bool
+	Overlays []overlayOrder
+	Owners   bool
+}
+
+// overlayOrder is an Overlay whose folders are symbolic links in Dir/lower:
+// upperN, workN and, from the top, N-0, N-1, ...
+type overlayOrder struct {
+	Target string
+	Lower  int
 }
 
 // outcome is what pid 1 answers, over file descriptor 4.
@@ -73,12 +82,22 @@ func makeScratch(spec Spec) (string, error) {
 	if err := os.Chmod(filepath.Join(dir, "upper"), 0o755); err != nil {
 		return "", err
 	}
+	links := map[string]string{}
 	for i, lower := range spec.Lower {
-		abs, err := filepath.Abs(lower)
+		links[fmt.Sprint(i)] = lower
+	}
+	for i, v := range spec.Overlays {
+		links[fmt.Sprint("upper", i)], links[fmt.Sprint("work", i)] = v.Upper, v.Work
+		for j, lower := range v.Lower {
+			links[fmt.Sprintf("%d-%d", i, j)] = lower
+		}
+	}
+	for name, target := range links {
+		abs, err := filepath.Abs(target)
 		if err != nil {
 			return "", err
 		}
-		if err := os.Symlink(abs, filepath.Join(dir, "lower", fmt.Sprint(i))); err != nil {
+		if err := os.Symlink(abs, filepath.Join(dir, "lower", name)); err != nil {
 			return "", err
 		}
 	}
@@ -113,11 +132,8 @@ func run(ctx context.Context, spec Spec, dir string) error {
 	if spec.Terminal {
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET |
-			unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+	if cmd.SysProcAttr, err = namespaces(spec.Owners); err != nil {
+		return err
 	}
 	if err := cmd.Start(); err != nil {
 		return explainStart(err)
@@ -126,7 +142,10 @@ func run(ctx context.Context, spec Spec, dir string) error {
 	outcomeW.Close()
 	logW.Close()
 
-	o := order{dir, len(spec.Lower), spec.Binds, spec.Commands, spec.Env, spec.Limits, spec.Terminal}
+	o := order{dir, len(spec.Lower), spec.Binds, spec.Commands, spec.Env, spec.Limits, spec.Terminal, nil, spec.Owners}
+	for _, v := range spec.Overlays {
+		o.Overlays = append(o.Overlays, overlayOrder{v.Target, len(v.Lower)})
+	}
 	watch := newWatch(ctx, spec, cmd.Process)
 	var result outcome
 	var wait sync.WaitGroup
@@ -164,24 +183,27 @@ const namespaceHint = "allow user namespaces: sysctl kernel.unprivileged_userns_
 	"in a container, start it with --security-opt seccomp=unconfined --security-opt systempaths=unconfined"
 
 func explainStart(err error) error {
-	err = fmt.Errorf("make the build sandbox: %w", err)
+	setup := &SetupError{What: err.Error(), err: err}
 	for _, reason := range []error{unix.EPERM, unix.EACCES, unix.ENOSPC, unix.EUSERS, unix.EINVAL} {
 		if errors.Is(err, reason) {
-			return fault.Mark(err, fault.Failed, namespaceHint)
+			return fault.Mark(setup, fault.Failed, namespaceHint)
 		}
 	}
-	return err
+	return setup
 }
 
 func explainSetup(r outcome) error {
-	err := fmt.Errorf("set up the build sandbox: %s", r.Setup)
+	setup := &SetupError{What: r.Setup}
+	if r.Errno != 0 {
+		setup.err = syscall.Errno(r.Errno)
+	}
 	switch unix.Errno(r.Errno) {
 	case unix.EPERM, unix.EACCES:
-		return fault.Mark(err, fault.Failed, namespaceHint)
+		return fault.Mark(setup, fault.Failed, namespaceHint)
 	case unix.ENOSPC, unix.EDQUOT:
-		return fault.Mark(err, fault.Failed, "make room on the file system of the cache, or move the cache with ASHLAR_CACHE")
+		return fault.Mark(setup, fault.Failed, "make room on the file system of the sandbox; for builds, ASHLAR_CACHE moves the cache")
 	}
-	return err
+	return setup
 }
 
 // watch copies the log and ends the sandbox when a limit is reached.

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ignored succeed and do nothing: there is one uid, and ownership comes from
-// the recipe.
+// ignored succeed and do nothing unless the Spec says Owners: there is one uid,
+// and ownership comes from the recipe.
 var ignored = []uint32{unix.SYS_CHOWN, unix.SYS_FCHOWN, unix.SYS_LCHOWN, unix.SYS_FCHOWNAT}
 
 // refused answer EPERM: a build has no business with them.
@@ -47,7 +47,7 @@ const (
 )
 
 // program is the filter, in classic BPF.
-func program() []unix.SockFilter {
+func program(owners bool) []unix.SockFilter {
 	load := func(offset uint32) unix.SockFilter {
 		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
 	}
@@ -68,6 +68,9 @@ func program() []unix.SockFilter {
 		calls []uint32
 		errno unix.Errno
 	}{{ignored, 0}, {refused, unix.EPERM}, {absent, unix.ENOSYS}} {
+		if owners && group.errno == 0 {
+			continue
+		}
 		for _, call := range group.calls {
 			p = append(p, jump(unix.BPF_JEQ, call, 0, 1), answer(returnErrno|uint32(group.errno)))
 		}
@@ -86,8 +89,8 @@ func program() []unix.SockFilter {
 
 // filterSystemCalls applies the filter to every thread; what they start
 // inherits it.
-func filterSystemCalls() error {
-	filter := program()
+func filterSystemCalls(o order) error {
+	filter := program(o.Owners)
 	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err

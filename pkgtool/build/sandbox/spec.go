@@ -18,6 +18,13 @@ type Spec struct {
 	Log      io.Writer // gets the output of all commands
 	Limits   Limits
 
+	Overlays []Overlay // mounted after the Binds, in this order
+
+	// Owners keeps the numbers of users and groups as they are outside, and lets
+	// commands change owners. Only root can have it; without it every file
+	// belongs to the caller, and chown does nothing.
+	Owners bool
+
 	// Terminal connects the commands with the caller's standard streams
 	// instead of Log, for a person who wants to look around.
 	Terminal bool
@@ -28,6 +35,15 @@ type Bind struct {
 	Source   string // on the host
 	Target   string // absolute, in the root
 	Writable bool
+}
+
+// Overlay is a folder of the root that commands may change, where the changes
+// are kept in a folder of their own, in overlayfs's form with userxattr.
+type Overlay struct {
+	Target string   // absolute, in the root
+	Lower  []string // folders it consists of, topmost first; never written to
+	Upper  string   // an empty folder, for the changes
+	Work   string   // another one, on the same file system
 }
 
 // Command is a program and its arguments.
@@ -70,9 +86,19 @@ func (s *Spec) check() error {
 	if len(s.Lower) == 0 || len(s.Lower) > 450 {
 		return fmt.Errorf("a root has 1 to 450 folders, not %d", len(s.Lower))
 	}
+	var targets []string
 	for _, b := range s.Binds {
-		if !filepath.IsAbs(b.Target) || filepath.Clean(b.Target) != b.Target || b.Target == "/" {
-			return fmt.Errorf("mount on %q: not a clean absolute path", b.Target)
+		targets = append(targets, b.Target)
+	}
+	for _, v := range s.Overlays {
+		targets = append(targets, v.Target)
+		if len(v.Lower) == 0 || len(v.Lower) > 100 {
+			return fmt.Errorf("mount on %s: an overlay has 1 to 100 folders, not %d", v.Target, len(v.Lower))
+		}
+	}
+	for _, target := range targets {
+		if !filepath.IsAbs(target) || filepath.Clean(target) != target || target == "/" {
+			return fmt.Errorf("mount on %q: not a clean absolute path", target)
 		}
 	}
 	for _, c := range s.Commands {
@@ -106,3 +132,12 @@ func (e *ExitError) Error() string {
 type LimitError struct{ What string }
 
 func (e *LimitError) Error() string { return "stopped: " + e.What }
+
+// SetupError is a sandbox that could not be set up.
+type SetupError struct {
+	What string // the step and its error
+	err  error  // the system's reason, a syscall.Errno, or nil
+}
+
+func (e *SetupError) Error() string { return "set up the sandbox: " + e.What }
+func (e *SetupError) Unwrap() error { return e.err }
