@@ -5,19 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 )
-
-// buffers recycles the memory of frames, compressed and not.
-var buffers = sync.Pool{New: func() any { b := make([]byte, 0, smallFrame+trailerSize); return &b }}
-
-func takeBuffer(size int64) *[]byte {
-	b := buffers.Get().(*[]byte)
-	if int64(cap(*b)) < size {
-		*b = make([]byte, 0, size)
-	}
-	return b
-}
 
 // readFrame returns the decompressed content of a frame, after its hash, its
 // size and everything in it that does not need other frames were checked:
@@ -57,12 +45,12 @@ func (p *Package) decodeData(i int) (*[]byte, error) {
 		return nil, invalid(fmt.Errorf("frame %d: its sha256 is not the manifest's", i))
 	}
 	content := takeBuffer(frame.USize)
-	out, err := decodeFrame(*packed, (*content)[:0:frame.USize])
+	out, err := decodeFrame(p.codec, *packed, (*content)[:0:frame.USize])
 	if err != nil {
 		buffers.Put(content)
 		return nil, invalid(fmt.Errorf("frame %d: %w", i, err))
 	}
-	*content = out
+	*content = (*content)[:len(out)] // out has a smaller capacity
 	return content, nil
 }
 

@@ -56,9 +56,11 @@ func readData(t testing.TB, p *Package) []byte {
 	return data
 }
 
-func assemble(t testing.TB, raw, data []byte) []byte {
+func assemble(t testing.TB, raw, data []byte) []byte { return assembleAs(t, zstdCodec{}, raw, data) }
+
+func assembleAs(t testing.TB, kind codec, raw, data []byte) []byte {
 	t.Helper()
-	meta, err := encodeMeta(raw, nil)
+	meta, err := encodeMeta(kind, raw, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,11 +71,7 @@ func assemble(t testing.TB, raw, data []byte) []byte {
 func spoilData(t testing.TB, mutate func(content []byte) []byte) []byte {
 	t.Helper()
 	return spoilFrame(t, func(content []byte) []byte {
-		e, err := newEncoder(0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return e.EncodeAll(mutate(content), nil)
+		return compress(t, zstdCodec{}, mutate(content))
 	})
 }
 
@@ -279,13 +277,7 @@ func TestBadData(t *testing.T) {
 }
 
 func TestBadCompression(t *testing.T) {
-	encode := func(b []byte) []byte {
-		e, err := newEncoder(0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return e.EncodeAll(b, nil)
-	}
+	encode := func(b []byte) []byte { return compress(t, zstdCodec{}, b) }
 	skippable := append(binary.LittleEndian.AppendUint32(nil, 0x184D2A50), 0, 0, 0, 0)
 	emptyFrame := []byte{0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0}
 	for _, row := range []struct {

@@ -21,7 +21,7 @@ var fingerprintForm = regexp.MustCompile(`^[0-9A-F]{40}$`)
 
 // encodeMeta makes the meta frame: the manifest, then the signatures in the
 // order of their fingerprints, as tar members of time 0.
-func encodeMeta(manifest []byte, signatures map[string][]byte) ([]byte, error) {
+func encodeMeta(kind codec, manifest []byte, signatures map[string][]byte) ([]byte, error) {
 	if len(manifest) > maxManifest {
 		return nil, fmt.Errorf("manifest of %d bytes, more than the %d allowed; split the package", len(manifest), maxManifest)
 	}
@@ -41,12 +41,12 @@ func encodeMeta(manifest []byte, signatures map[string][]byte) ([]byte, error) {
 		}
 		add(signatureFolder+fpr, signatures[fpr])
 	}
-	encoder, err := newEncoder(DefaultLevel)
+	c, err := kind.compressor(0)
 	if err != nil {
 		return nil, err
 	}
-	defer encoder.Close()
-	return encoder.EncodeAll(members.Bytes(), nil), nil
+	defer c.close()
+	return c.compress(members.Bytes())
 }
 
 func metaHeader(name string, size int64) []byte {

@@ -25,6 +25,7 @@ type Package struct {
 	close      func() error
 	size       int64
 	metaSize   int64
+	codec      codec
 	manifest   *Manifest
 	raw        []byte
 	signatures map[string][]byte
@@ -36,7 +37,7 @@ type Package struct {
 // yet: call VerifySignature, or compare ManifestSHA256 with a trusted index.
 // The caller keeps r open as long as the package is in use.
 func Open(r io.ReaderAt, size int64) (*Package, error) {
-	content, metaSize, err := metaLength(r, size)
+	kind, content, metaSize, err := findMeta(r, size)
 	if err != nil {
 		return nil, invalid(err)
 	}
@@ -44,11 +45,11 @@ func Open(r io.ReaderAt, size int64) (*Package, error) {
 	if _, err := r.ReadAt(frame, 0); err != nil && err != io.EOF {
 		return nil, fmt.Errorf("read meta frame: %w", err)
 	}
-	meta, err := decodeFrame(frame, make([]byte, 0, content))
+	meta, err := decodeFrame(kind, frame, make([]byte, 0, content))
 	if err != nil {
 		return nil, invalid(fmt.Errorf("meta frame: %w", err))
 	}
-	p := &Package{r: r, size: size, metaSize: metaSize}
+	p := &Package{r: r, size: size, metaSize: metaSize, codec: kind}
 	if p.raw, p.signatures, err = decodeMeta(meta); err != nil {
 		return nil, invalid(err)
 	}
@@ -112,6 +113,9 @@ func (p *Package) MetaSize() int64 { return p.metaSize }
 
 // Size is the length of the package file in bytes.
 func (p *Package) Size() int64 { return p.size }
+
+// Compression is how the package's frames are compressed: one of Compressions.
+func (p *Package) Compression() string { return p.codec.name() }
 
 // Signatures maps the fingerprints that the file claims to detached OpenPGP
 // signatures over the manifest. Only VerifySignature tells who really signed.

@@ -20,7 +20,7 @@ func Resign(dst io.Writer, src *Package, keys ...*signing.PrivateKey) error {
 	}
 	signatures := maps.Clone(src.signatures)
 	maps.Copy(signatures, added)
-	meta, err := encodeMeta(src.raw, signatures)
+	meta, err := encodeMeta(src.codec, src.raw, signatures)
 	if err != nil {
 		return err
 	}

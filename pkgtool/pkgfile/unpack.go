@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // Wanted are regular files of one package whose content is needed.
@@ -34,25 +35,18 @@ func Unpack(ctx context.Context, jobs int, wanted []Wanted, fn func(p *Package, 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	u := &unpacking{ctx: ctx, fn: fn, idle: make(chan struct{}, max(jobs, 1))}
-	queue := make(chan unpackUnit)
+	var next atomic.Int64
 	var group sync.WaitGroup
 	for range cap(u.idle) {
 		group.Go(func() {
-			for unit := range queue {
-				if err := u.do(unit); err != nil {
-					cancel(fmt.Errorf("unpack %s: %w", unit.p.manifest.FileName(), err))
+			for n := next.Add(1) - 1; n < int64(len(work)) && ctx.Err() == nil; n = next.Add(1) - 1 {
+				if err := u.do(work[n]); err != nil {
+					cancel(fmt.Errorf("unpack %s: %w", work[n].p.manifest.FileName(), err))
 				}
 			}
 			u.idle <- struct{}{}
 		})
 	}
-	for i := 0; i < len(work) && ctx.Err() == nil; i++ {
-		select {
-		case queue <- work[i]:
-		case <-ctx.Done():
-		}
-	}
-	close(queue)
 	group.Wait()
 	return context.Cause(ctx)
 }
@@ -100,9 +94,6 @@ type unpacking struct {
 }
 
 func (u *unpacking) do(unit unpackUnit) error {
-	if err := u.ctx.Err(); err != nil {
-		return context.Cause(u.ctx)
-	}
 	f := unit.files[0]
 	if unit.p.manifest.File(f.Path) != f { // of the others checkMembers finds out
 		return fmt.Errorf("file %.200q is not an entry of this manifest", f.Path)

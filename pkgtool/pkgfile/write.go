@@ -19,7 +19,6 @@ import (
 	"ashlar/pkgtool/fault"
 	"ashlar/signing"
 
-	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -34,10 +33,11 @@ type Input struct {
 
 // Options of Write. The zero value writes an unsigned package.
 type Options struct {
-	Level    int                   // of zstd, 1 to 22; 0 means DefaultLevel
-	Signers  []*signing.PrivateKey // each adds a signature
-	SpoolDir string                // for a temporary file as long as the package; "" means the system's
-	Jobs     int                   // frames compressed at a time; 0 means one per core. It does not change the output
+	Compression string                // one of Compressions; "" means zstd
+	Level       int                   // of zstd, 1 to 22; 0 means DefaultLevel
+	Signers     []*signing.PrivateKey // each adds a signature
+	SpoolDir    string                // for a temporary file as long as the package; "" means the system's
+	Jobs        int                   // frames compressed at a time; 0 means one per core. It does not change the output
 }
 
 // Write writes a package with m's fields and the inputs' files, and returns the
@@ -49,13 +49,17 @@ type Options struct {
 // fault.Usage.
 func Write(ctx context.Context, w io.Writer, m Manifest, inputs []Input, opts Options) (*Manifest, error) {
 	m = normalized(m)
-	inputs, err := orderInputs(inputs)
+	kind, err := codecNamed(opts.Compression)
+	if err != nil {
+		return nil, fault.Mark(fmt.Errorf("package %s: %w", m.Name, err), fault.Usage, "")
+	}
+	inputs, err = orderInputs(inputs)
 	if err != nil {
 		return nil, fault.Mark(fmt.Errorf("package %s: %w", m.Name, err), fault.Usage, "")
 	}
 	data := &spool{dir: opts.SpoolDir}
 	defer data.discard()
-	if err := writeData(ctx, data, &m, inputs, opts); err != nil {
+	if err := writeData(ctx, data, &m, inputs, kind, opts); err != nil {
 		return nil, fmt.Errorf("package %s: %w", m.Name, err)
 	}
 	if err := m.validate(); err != nil {
@@ -69,7 +73,7 @@ func Write(ctx context.Context, w io.Writer, m Manifest, inputs []Input, opts Op
 	if err != nil {
 		return nil, fmt.Errorf("package %s: %w", m.Name, err)
 	}
-	meta, err := encodeMeta(raw, signatures)
+	meta, err := encodeMeta(kind, raw, signatures)
 	if err != nil {
 		return nil, fmt.Errorf("package %s: %w", m.Name, err)
 	}
@@ -166,12 +170,12 @@ const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b785
 // frameWriter fills frames and compresses them, several at a time, into the
 // spool in order.
 type frameWriter struct {
-	ctx     context.Context
-	encoder *zstd.Encoder
-	group   *errgroup.Group
-	queue   chan chan compressed
-	buf     []byte
-	free    chan []byte
+	ctx        context.Context
+	compressor compressor
+	group      *errgroup.Group
+	queue      chan chan compressed
+	buf        []byte
+	free       chan []byte
 }
 
 type compressed struct {
@@ -179,18 +183,18 @@ type compressed struct {
 	buf  []byte
 }
 
-func writeData(ctx context.Context, data *spool, m *Manifest, inputs []Input, opts Options) error {
+func writeData(ctx context.Context, data *spool, m *Manifest, inputs []Input, kind codec, opts Options) error {
 	jobs := opts.Jobs
 	if jobs <= 0 {
 		jobs = runtime.GOMAXPROCS(0)
 	}
-	encoder, err := newEncoder(opts.Level)
+	c, err := kind.compressor(opts.Level)
 	if err != nil {
 		return fault.Mark(err, fault.Usage, "")
 	}
-	defer encoder.Close()
+	defer c.close()
 	group, ctx := errgroup.WithContext(ctx)
-	w := &frameWriter{ctx: ctx, encoder: encoder, group: group,
+	w := &frameWriter{ctx: ctx, compressor: c, group: group,
 		queue: make(chan chan compressed, jobs), free: make(chan []byte, jobs+2),
 		buf: make([]byte, 0, smallFrame+trailerSize)}
 	group.Go(func() error { return w.collect(data, m) })
@@ -231,8 +235,11 @@ func (w *frameWriter) emit() error {
 		return w.ctx.Err()
 	}
 	w.group.Go(func() error {
-		result <- compressed{w.encoder.EncodeAll(buf, nil), buf}
-		return nil
+		data, err := w.compressor.compress(buf)
+		if err == nil {
+			result <- compressed{data, buf}
+		}
+		return err
 	})
 	select {
 	case w.buf = <-w.free:
