@@ -446,3 +446,16 @@ func TestAsOrdinaryUser(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 }
+
+// BenchmarkRun is the cost of a transaction's triggers without their programs:
+// the layers, the sandbox and the reading of what was written.
+func BenchmarkRun(b *testing.B) {
+	f := newFixture(b)
+	for b.Loop() {
+		out, err := Run(b.Context(), f.root, []Trigger{probe("a", "write /etc/ld.so.cache x")})
+		if err != nil {
+			b.Fatal(err)
+		}
+		out.Close()
+	}
+}
