@@ -50,6 +50,7 @@ func (s *Store) make(o *Object, mtime int64, fill func(rawFile) error) error {
 	if err != nil || f == there {
 		return err
 	}
+	mutate("write", path)
 	return s.finish(o, mtime, dir, path, f, fill(f))
 }
 
@@ -99,6 +100,7 @@ func (s *Store) create(dir int, path, folder string, o *Object) (rawFile, error)
 // filling failed, it removes it.
 func (s *Store) finish(o *Object, mtime int64, dir int, path string, f rawFile, err error) error {
 	if err == nil {
+		mutate("set attributes of", path)
 		err = f.dress(o, mtime, s.creation())
 	}
 	if err := closeOrRemove(dir, path, f, err); err != nil {

@@ -33,6 +33,7 @@ const newSuffix = ".new"
 func (s *Store) replace(dir int, key Key, o *Object, mtime int64, r io.Reader) error {
 	path := key.path()
 	beside := path + newSuffix
+	mutate("unlink", beside)
 	if err := unix.Unlinkat(dir, beside, 0); err != nil && err != unix.ENOENT {
 		return fmt.Errorf("replace object %s: %w", path, err)
 	}
@@ -40,8 +41,10 @@ func (s *Store) replace(dir int, key Key, o *Object, mtime int64, r io.Reader) e
 	if err != nil {
 		return fmt.Errorf("replace object %s: %w", path, err)
 	}
+	mutate("write", beside)
 	err = copyVerified(f, o, r)
 	if err == nil {
+		mutate("set attributes of", beside)
 		err = f.dress(o, mtime, s.creation())
 	}
 	if err == nil {
