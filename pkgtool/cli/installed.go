@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -20,7 +19,7 @@ import (
 // installedCommands tell what is installed.
 func installedCommands(app *App) []*cobra.Command {
 	return []*cobra.Command{
-		listCommand(app), infoCommand(app), filesCommand(app), ownsCommand(app), verifyCommand(app), historyCommand(app), refreshCommand(app),
+		listCommand(app), infoCommand(app), filesCommand(app), ownsCommand(app), verifyCommand(app), historyCommand(app),
 	}
 }
 
@@ -252,26 +251,6 @@ func historyCommand(app *App) *cobra.Command {
 					}
 				})
 			})
-		},
-	}
-}
-
-func refreshCommand(app *App) *cobra.Command {
-	return &cobra.Command{
-		Use: "refresh", Short: "Ask the repositories what they offer now", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			session, err := install.Open(install.Options{Root: app.Root, Warn: func(err error) { app.Say("%s", printable(err.Error())) }})
-			if err != nil {
-				return err
-			}
-			defer session.Close()
-			statuses, refreshErr := session.Refresh(cmd.Context())
-			err = app.Print(map[string]any{"schema": 1, "repositories": statuses}, func(w io.Writer) {
-				for _, s := range statuses {
-					fmt.Fprintf(w, "%-16s %-8s version %d, %d packages, good until %s\n", s.Name, s.Channel, s.Version, s.Packages, s.Expires.Format(time.DateOnly))
-				}
-			})
-			return errors.Join(refreshErr, err)
 		},
 	}
 }

@@ -58,6 +58,7 @@ var groups = []func(*App) []*cobra.Command{
 	repoCommands,
 	installCommands,
 	installedCommands,
+	remoteCommands,
 	kernelCommands,
 	bootCommands,
 	recipeCommands,

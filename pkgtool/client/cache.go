@@ -86,9 +86,9 @@ func packageIn(path string) string {
 // the repositories that have one.
 func (d Dirs) needed() map[string]bool {
 	needed := map[string]bool{}
-	states, _ := filepath.Glob(filepath.Join(d.State, "*", "trusted.json"))
-	for _, path := range states {
-		data, err := readSmall(path, maxStored)
+	names, _ := os.ReadDir(d.State)
+	for _, name := range names {
+		data, err := readSmall(filepath.Join(d.State, name.Name(), "trusted.json"), maxStored)
 		var s stored
 		if err != nil || json.Unmarshal(data, &s) != nil {
 			continue
@@ -97,7 +97,7 @@ func (d Dirs) needed() map[string]bool {
 		if err != nil {
 			continue
 		}
-		needed[filepath.Base(filepath.Dir(path))] = true
+		needed[name.Name()] = true
 		for _, t := range targets.Signed.Targets {
 			needed[hex.EncodeToString(t.Hashes["sha256"])] = true
 		}

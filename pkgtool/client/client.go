@@ -111,14 +111,12 @@ func Open(configs []Config, dirs Dirs, opts Options) (*Client, error) {
 		}
 		r := &repository{client: c, config: config, warned: map[string]bool{}, rangeless: map[string]bool{}}
 		for _, text := range config.URLs {
-			u, err := parseURL(text)
+			m, err := mirrorAt(text, c.http)
 			if err != nil {
 				return nil, err
 			}
-			if u.Scheme == "file" {
-				r.mirrors = append(r.mirrors, folder{filepath.Clean(u.Path)})
-			} else if !opts.Offline {
-				r.mirrors = append(r.mirrors, server{u, c.http})
+			if _, local := m.(folder); local || !opts.Offline {
+				r.mirrors = append(r.mirrors, m)
 			}
 		}
 		c.repositories = append(c.repositories, r)

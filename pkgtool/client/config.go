@@ -49,16 +49,20 @@ func ReadConfig(path string) (Config, error) {
 	if err := strictyaml.ReadFile(path, &c); err != nil {
 		return c, err
 	}
+	c.setDefaults()
+	if err := c.validate(); err != nil {
+		return c, fault.Mark(fmt.Errorf("%s: %w", path, err), fault.Usage, "")
+	}
+	return c, nil
+}
+
+func (c *Config) setDefaults() {
 	if c.Channel == "" {
 		c.Channel = "stable"
 	}
 	if c.Priority == 0 {
 		c.Priority = DefaultPriority
 	}
-	if err := c.validate(); err != nil {
-		return c, fault.Mark(fmt.Errorf("%s: %w", path, err), fault.Usage, "")
-	}
-	return c, nil
 }
 
 func (c *Config) validate() error {
@@ -103,31 +107,41 @@ func parseURL(text string) (*url.URL, error) {
 }
 
 // LoadConfigs reads all *.yaml files of dir in order of their names. A folder
-// that does not exist defines no repository.
+// that does not exist defines no repository. The repository of the highest
+// priority comes first.
 func LoadConfigs(dir string) ([]Config, error) {
-	files, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	files, err := definitionFiles(dir)
 	if err != nil {
 		return nil, err
 	}
 	var configs []Config
 	defined := map[string]string{}
 	for _, f := range files {
-		if !strings.HasSuffix(f.Name(), ".yaml") || strings.HasPrefix(f.Name(), ".") {
-			continue
-		}
-		c, err := ReadConfig(filepath.Join(dir, f.Name()))
+		c, err := ReadConfig(f)
 		if err != nil {
 			return nil, err
 		}
 		if first := defined[c.Name]; first != "" {
-			return nil, fault.Errorf(fault.Usage, "repository %s is defined in %s and in %s", c.Name, first, f.Name())
+			return nil, fault.Errorf(fault.Usage, "repository %s is defined in %s and in %s", c.Name, first, filepath.Base(f))
 		}
-		defined[c.Name] = f.Name()
+		defined[c.Name] = filepath.Base(f)
 		configs = append(configs, c)
 	}
 	sort.SliceStable(configs, func(i, j int) bool { return configs[i].Priority > configs[j].Priority })
 	return configs, nil
+}
+
+// definitionFiles lists the definitions in a folder.
+func definitionFiles(dir string) ([]string, error) {
+	files, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var paths []string
+	for _, f := range files {
+		if strings.HasSuffix(f.Name(), ".yaml") && !strings.HasPrefix(f.Name(), ".") {
+			paths = append(paths, filepath.Join(dir, f.Name()))
+		}
+	}
+	return paths, nil
 }

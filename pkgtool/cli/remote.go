@@ -1,0 +1,331 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"ashlar/pkgtool/client"
+	"ashlar/pkgtool/fault"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// remoteCommands tell a system which repositories to use.
+func remoteCommands(app *App) []*cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "remote",
+		Short: "Say which repositories a system uses, and whom it trusts for them",
+		Long: `The repositories of a system are defined in /etc/pkgtool/repositories.d, one file
+each. Each is trusted by the root metadata in /etc/pkgtool/trust/NAME/root.json,
+and by nothing else: what a mirror says of itself is never believed.`,
+		Example: `  pkgtool remote add example https://packages.example.org/ --root-file root.json
+  pkgtool remote list
+  pkgtool remote disable example`,
+	}
+	cmd.AddCommand(remoteAdd(app), remoteList(app), remoteRemove(app), remoteSwitch(app, true), remoteSwitch(app, false), refreshCommand(app))
+	return []*cobra.Command{cmd, refreshCommand(app)}
+}
+
+func remoteAdd(app *App) *cobra.Command {
+	c := client.Config{Schema: 1}
+	var rootFile, fingerprint string
+	var disabled bool
+	cmd := &cobra.Command{
+		Use: "add NAME URL...", Short: "Add a repository, and the root that it is trusted by", Args: cobra.MinimumNArgs(2),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		Long: `Add a repository under a name of your choice. Its URLs are mirrors, tried in their
+order: http, https or file.
+
+Trust does not come from the mirror. Give the publisher's root.json
+(--root-file), or the sha256 of it (--fingerprint), as the publisher told you by
+another way; its own ` + "`pkgtool repo trust`" + ` prints both. Without them, and with no
+root of that name on this system, you are shown the fingerprint and asked to
+compare it; where no person can be asked, nothing is added.`,
+		Example: `  pkgtool remote add example https://packages.example.org/ --root-file root.json
+  pkgtool remote add example https://a.example.org/ https://b.example.org/ --fingerprint 3c1f...
+  pkgtool remote add medium file:///run/media/repo --root-file /run/media/root.json --priority 60`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c.Name, c.URLs = args[0], args[1:]
+			if disabled {
+				c.Enabled = new(bool)
+			}
+			root, err := app.rootFor(cmd.Context(), c, rootFile, fingerprint)
+			if err != nil {
+				return err
+			}
+			if err := client.DirsOf(app.Root).Define(c, root); err != nil {
+				return err
+			}
+			return app.Print(map[string]any{"schema": 1, "name": c.Name, "urls": c.URLs, "root": root}, func(w io.Writer) {
+				fmt.Fprintf(w, "added %s, trusted by root version %d, sha256 %s\n", c.Name, root.Version, root.SHA256)
+				if !disabled {
+					fmt.Fprintln(w, "next: pkgtool remote refresh "+c.Name)
+				}
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&rootFile, "root-file", "", "the publisher's root metadata")
+	f.StringVar(&fingerprint, "fingerprint", "", "sha256 of the publisher's root metadata, all 64 digits")
+	f.StringVar(&c.Channel, "channel", "stable", "channel to follow")
+	f.IntVar(&c.Priority, "priority", client.DefaultPriority, "packages of the repository with the higher number win")
+	f.BoolVar(&disabled, "disabled", false, "define it without using it yet")
+	cmd.RegisterFlagCompletionFunc("channel", cobra.NoFileCompletions)
+	cmd.RegisterFlagCompletionFunc("fingerprint", cobra.NoFileCompletions)
+	return cmd
+}
+
+// rootFor finds the root to pin: the file that was given, the published one with
+// the fingerprint that was given, the one that is pinned, or the published one
+// whose fingerprint a person confirms.
+func (a *App) rootFor(ctx context.Context, c client.Config, file, fingerprint string) (*client.Root, error) {
+	if file != "" {
+		root, err := client.ReadRoot(file)
+		if err == nil && fingerprint != "" {
+			_, err = client.FindRoot([]*client.Root{root}, fingerprint)
+		}
+		return root, err
+	}
+	if fingerprint == "" {
+		root, err := client.DirsOf(a.Root).PinnedRoot(c.Name)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return root, err
+		}
+		if in, ok := a.In.(*os.File); !ok || a.JSON || !term.IsTerminal(int(in.Fd())) {
+			return nil, fault.Mark(fmt.Errorf("nothing says whom to trust for repository %s, and nobody is there to ask", c.Name), fault.Usage,
+				"give --root-file or --fingerprint, from the publisher and not from the mirror")
+		}
+	}
+	roots, err := client.PublishedRoots(ctx, c, client.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	if fingerprint != "" {
+		return client.FindRoot(roots, fingerprint)
+	}
+	newest := roots[len(roots)-1]
+	return newest, a.confirmRoot(newest)
+}
+
+// confirmRoot asks a person to compare a fingerprint. It wants digits of it: a
+// yes is typed too easily.
+func (a *App) confirmRoot(r *client.Root) error {
+	fmt.Fprintf(a.Err, `The mirror says that this is repository %q, root version %d, good until %s,
+with the fingerprint
+
+  %s
+
+A mirror can say anything. Compare it with what the publisher told you by
+another way. If all of it is equal, type its first 8 digits to trust it: `,
+		printable(r.Publisher), r.Version, r.Expires.Format(time.DateOnly), spaced(r.SHA256))
+	answer, err := bufio.NewReader(a.In).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if strings.ReplaceAll(strings.TrimSpace(answer), " ", "") != r.SHA256[:8] {
+		return fault.Mark(errors.New("those are not the digits; nothing was added"), fault.Failed, "ask the publisher for root.json, and give it with --root-file")
+	}
+	return nil
+}
+
+// spaced is a fingerprint in groups that people can compare.
+func spaced(sum string) string {
+	var b strings.Builder
+	for i, c := range sum {
+		if i > 0 && i%8 == 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+// remote is what `remote list` says of a repository.
+type remote struct {
+	Name     string         `json:"name"`
+	URLs     []string       `json:"urls"`
+	Channel  string         `json:"channel"`
+	Priority int            `json:"priority"`
+	Enabled  bool           `json:"enabled"`
+	Root     *client.Root   `json:"root,omitempty"`
+	Status   *client.Status `json:"status,omitempty"`  // as of the last refresh
+	Problem  string         `json:"problem,omitempty"` // why it cannot be used
+}
+
+func remoteList(app *App) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the repositories, whom they are trusted by, and what they had last", Args: cobra.NoArgs,
+		Example: "  pkgtool remote list\n  pkgtool remote list --json | jq -r '.repositories[] | select(.enabled) | .name'",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dirs := client.DirsOf(app.Root)
+			configs, err := client.LoadConfigs(dirs.Config)
+			if err != nil {
+				return err
+			}
+			remotes := make([]remote, len(configs))
+			for i, c := range configs {
+				remotes[i] = app.remote(cmd.Context(), dirs, c)
+			}
+			return app.Print(map[string]any{"schema": 1, "repositories": remotes}, func(w io.Writer) {
+				for _, r := range remotes {
+					showRemote(w, r)
+				}
+			})
+		},
+	}
+}
+
+func (a *App) remote(ctx context.Context, dirs client.Dirs, c client.Config) remote {
+	r := remote{Name: c.Name, URLs: c.URLs, Channel: c.Channel, Priority: c.Priority, Enabled: c.On()}
+	var err error
+	if r.Root, err = dirs.PinnedRoot(c.Name); err != nil {
+		r.Problem = err.Error()
+	}
+	if !c.On() || err != nil {
+		return r
+	}
+	repositories, err := client.Open([]client.Config{c}, dirs, client.Options{})
+	if err == nil {
+		var statuses []client.Status
+		if statuses, err = repositories.Load(ctx); len(statuses) == 1 {
+			r.Status = &statuses[0]
+		}
+	}
+	if err != nil {
+		r.Problem = err.Error()
+	}
+	return r
+}
+
+func showRemote(w io.Writer, r remote) {
+	state := "enabled"
+	if !r.Enabled {
+		state = "disabled"
+	}
+	fmt.Fprintf(w, "%s  %s, channel %s, priority %d\n", r.Name, state, r.Channel, r.Priority)
+	for _, u := range r.URLs {
+		fmt.Fprintf(w, "  %s\n", printable(u))
+	}
+	if r.Root != nil {
+		fmt.Fprintf(w, "  root version %d, sha256 %s\n", r.Root.Version, r.Root.SHA256)
+	}
+	if s := r.Status; s != nil {
+		fmt.Fprintf(w, "  version %d, %d packages, good until %s\n", s.Version, s.Packages, s.Expires.Format(time.DateOnly))
+	}
+	if r.Problem != "" {
+		fmt.Fprintf(w, "  %s\n", printable(r.Problem))
+	}
+}
+
+func remoteRemove(app *App) *cobra.Command {
+	return &cobra.Command{
+		Use: "remove NAME", Short: "Remove a repository and the root that it is trusted by; its packages stay", Args: cobra.ExactArgs(1),
+		Example: "  pkgtool remote remove example", ValidArgsFunction: app.completeRemote,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := client.DirsOf(app.Root).Undefine(args[0]); err != nil {
+				return err
+			}
+			return app.Print(map[string]any{"schema": 1, "name": args[0], "removed": true}, func(w io.Writer) {
+				fmt.Fprintf(w, "removed %s\n", args[0])
+			})
+		},
+	}
+}
+
+func remoteSwitch(app *App, on bool) *cobra.Command {
+	verb, short := "enable", "Use a repository"
+	if !on {
+		verb, short = "disable", "Do not use a repository any more; it stays defined and trusted"
+	}
+	return &cobra.Command{
+		Use: verb + " NAME", Short: short, Args: cobra.ExactArgs(1),
+		Example: "  pkgtool remote " + verb + " example", ValidArgsFunction: app.completeRemote,
+		RunE: func(_ *cobra.Command, args []string) error {
+			changed, err := client.DirsOf(app.Root).SetEnabled(args[0], on)
+			if err != nil {
+				return err
+			}
+			return app.Print(map[string]any{"schema": 1, "name": args[0], "enabled": on, "changed": changed}, func(w io.Writer) {
+				if changed {
+					fmt.Fprintf(w, "%sd %s\n", verb, args[0])
+				} else {
+					fmt.Fprintf(w, "%s was %sd already\n", args[0], verb)
+				}
+			})
+		},
+	}
+}
+
+func refreshCommand(app *App) *cobra.Command {
+	return &cobra.Command{
+		Use: "refresh [NAME...]", Short: "Ask the repositories what they offer now",
+		Example: "  pkgtool refresh\n  pkgtool refresh example --json | jq '.repositories[].packages'", ValidArgsFunction: app.completeRemote,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dirs := client.DirsOf(app.Root)
+			configs, err := client.LoadConfigs(dirs.Config)
+			if err != nil {
+				return err
+			}
+			if configs, err = chosen(configs, args); err != nil {
+				return err
+			}
+			repositories, err := client.Open(configs, dirs, client.Options{Warn: func(err error) { app.Say("%s", printable(err.Error())) }})
+			if err != nil {
+				return err
+			}
+			statuses, refreshErr := repositories.Refresh(cmd.Context())
+			if statuses == nil {
+				statuses = []client.Status{}
+			}
+			err = app.Print(map[string]any{"schema": 1, "repositories": statuses}, func(w io.Writer) {
+				for _, s := range statuses {
+					fmt.Fprintf(w, "%-16s %-8s version %d, %d packages, good until %s\n", s.Name, s.Channel, s.Version, s.Packages, s.Expires.Format(time.DateOnly))
+				}
+			})
+			return errors.Join(refreshErr, err)
+		},
+	}
+}
+
+// chosen picks the repositories that were named, all if none was.
+func chosen(configs []client.Config, names []string) ([]client.Config, error) {
+	if len(names) == 0 {
+		return configs, nil
+	}
+	var some []client.Config
+	for _, name := range names {
+		i := slices.IndexFunc(configs, func(c client.Config) bool { return c.Name == name })
+		switch {
+		case i < 0:
+			return nil, fault.Mark(fmt.Errorf("no repository is called %q", name), fault.Usage, "see which there are: pkgtool remote list")
+		case !configs[i].On():
+			return nil, fault.Mark(fmt.Errorf("repository %s is disabled", name), fault.Usage, "pkgtool remote enable "+name)
+		}
+		some = append(some, configs[i])
+	}
+	return some, nil
+}
+
+// completeRemote completes names of repositories.
+func (a *App) completeRemote(_ *cobra.Command, given []string, typed string) ([]string, cobra.ShellCompDirective) {
+	configs, err := client.LoadConfigs(client.DirsOf(a.Root).Config)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []string
+	for _, c := range configs {
+		if strings.HasPrefix(c.Name, typed) && !slices.Contains(given, c.Name) {
+			names = append(names, c.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
