@@ -61,6 +61,9 @@ func mountOverlay(o order) error {
 		lower = append(lower, fmt.Sprint(i))
 	}
 	options := "userxattr,lowerdir=" + strings.Join(lower, ":")
+	if len(o.Overlays) > 0 {
+		options = "volatile," + options // see mountOverlays
+	}
 	err := unix.Mount("overlay", "../root", "overlay", 0, options+",upperdir=../upper,workdir=../work")
 	if !errors.Is(err, unix.EINVAL) {
 		if err != nil {
@@ -86,7 +89,8 @@ func mountOverlay(o order) error {
 }
 
 // mountOverlays mounts the folders whose changes the caller keeps. The names in
-// the options are relative to Dir/lower, where mountOverlay has gone.
+// the options are relative to Dir/lower, where mountOverlay has gone. Flushing is
+// left to the caller: otherwise each unmount flushes the whole file system.
 func mountOverlays(root string, o order) error {
 	for i, v := range o.Overlays {
 		path, err := place(root, v.Target)
@@ -97,7 +101,7 @@ func mountOverlays(root string, o order) error {
 		for j := range v.Lower {
 			lower = append(lower, fmt.Sprintf("%d-%d", i, j))
 		}
-		options := fmt.Sprintf("userxattr,lowerdir=%s,upperdir=upper%d,workdir=work%d", strings.Join(lower, ":"), i, i)
+		options := fmt.Sprintf("userxattr,volatile,lowerdir=%s,upperdir=upper%d,workdir=work%d", strings.Join(lower, ":"), i, i)
 		if err := unix.Mount("overlay", path, "overlay", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
 			return fmt.Errorf("mount %s (overlayfs): %w", v.Target, err)
 		}
