@@ -1,0 +1,60 @@
+package killat
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestMain(m *testing.M) {
+	Main()
+	os.Exit(m.Run())
+}
+
+// sh makes three folders, the second one in a child process.
+const sh = `mkdir "$0/1" && /bin/mkdir "$0/2" && mkdir "$0/3"; exit 7`
+
+func TestKillsAtEachCall(t *testing.T) {
+	dir := t.TempDir()
+	whole, err := Start(t.Context(), Run{Argv: []string{"/bin/sh", "-c", sh, dir}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if whole.Calls != 3 || whole.Code != 7 || whole.Killed != "" {
+		t.Fatalf("a whole run: %+v", whole)
+	}
+	for n := 1; n <= whole.Calls; n++ {
+		for _, exit := range []bool{false, true} {
+			dir := t.TempDir()
+			r, err := Start(t.Context(), Run{Argv: []string{"/bin/sh", "-c", sh, dir}, At: n, Exit: exit})
+			if err != nil {
+				t.Fatal(err)
+			}
+			made, err := os.ReadDir(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, where := n-1, "before mkdir"
+			if exit {
+				want, where = n, "after mkdir"
+			}
+			if len(made) != want || r.Killed != where {
+				t.Errorf("killed at call %d (exit %v): %d folders made, %+v", n, exit, len(made), r)
+			}
+		}
+	}
+}
+
+func TestReportsOutputAndSignals(t *testing.T) {
+	r, err := Start(t.Context(), Run{Argv: []string{"/bin/sh", "-c", `trap 'echo caught' TERM; kill -TERM $$; echo end`}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Code != 0 || !strings.Contains(r.Output, "caught\nend\n") {
+		t.Errorf("%+v", r)
+	}
+	if _, err := Start(t.Context(), Run{Argv: []string{filepath.Join(t.TempDir(), "missing")}}); err == nil {
+		t.Error("a missing program was run")
+	}
+}
