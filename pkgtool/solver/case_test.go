@@ -23,9 +23,10 @@ var update = flag.Bool("update", false, "rewrite the expected results in testdat
 //	installed                        packages that are installed
 //	  a 1.0.0-1 requested
 //	repo main 10                     packages of a repository, with its priority
-//	  a 2.0.0-1 [arch] requires b >=1, c; provides x = 1; conflicts d; replaces e; recommends f
+//	  a 2.0.0-1 [arch] requires b >=1, c | d; provides x = 1; conflicts d; replaces e; recommends f;
+//	  supplements g; vendor NAME; install-only
 //	install a, b >=2                 the request
-//	remove / upgrade / hold NAMES, upgrade all, arch NAME, no recommends
+//	remove / upgrade / downgrade / reinstall / hold NAMES, pin a ^1, upgrade all, arch NAME, no recommends
 //	----
 //	the expected result
 type testCase struct {
@@ -78,6 +79,12 @@ func parseCase(t failer, text string) testCase {
 			c.request.Upgrade = strings.Split(rest, ", ")
 		case word == "hold":
 			c.request.Hold = strings.Split(rest, ", ")
+		case word == "downgrade":
+			c.request.Downgrade = strings.Split(rest, ", ")
+		case word == "reinstall":
+			c.request.Reinstall = strings.Split(rest, ", ")
+		case word == "pin":
+			c.request.Pins = parseDependencies(t, rest)
 		default:
 			t.Fatalf("line %q", line)
 		}
@@ -115,6 +122,12 @@ func parsePackage(t failer, line string) *Package {
 				}
 				p.Provides = append(p.Provides, provide)
 			}
+		case "supplements":
+			p.Supplements = parseDependencies(t, rest)
+		case "vendor":
+			p.Vendor = rest
+		case "install-only":
+			p.InstallOnly = true
 		case "requested":
 			p.Requested = true
 		case "arch":
@@ -161,8 +174,11 @@ func describe(s *Solution, err error) string {
 	for _, step := range s.Remove {
 		fmt.Fprintf(&b, "remove %s (%s)\n", step.Package, step.Why)
 	}
-	for _, p := range s.Held {
-		fmt.Fprintf(&b, "held back %s\n", p)
+	for _, step := range s.Reinstall {
+		fmt.Fprintf(&b, "reinstall %s (%s)\n", step.Package, step.Why)
+	}
+	for _, held := range s.Held {
+		fmt.Fprintf(&b, "held back %s (%s)\n", held.Package, held.Why)
 	}
 	if s.Empty() {
 		fmt.Fprintln(&b, "nothing to do")

@@ -1,31 +1,38 @@
 package solver
 
 // counter counts true literals inside the clauses: the sequential counter of
-// Sinz (2005). Output k becomes true when more than k of the inputs are true;
-// assuming that it is false bounds their number.
-type counter struct{ outputs []variable }
-
-// newCounter counts inputs up to most+1 of them.
-func (s *search) newCounter(inputs []literal, most int) *counter {
-	var before []variable
-	for _, input := range inputs {
-		now := make([]variable, min(len(before)+1, most+1))
-		for k := range now {
-			now[k] = s.newVariable()
-			if k < len(before) { // once reached, always reached
-				s.add(rule{}, before[k].no(), now[k].yes())
-			}
-			if k == 0 {
-				s.add(rule{}, input.not(), now[0].yes())
-			} else {
-				s.add(rule{}, input.not(), before[k-1].no(), now[k].yes())
-			}
-		}
-		before = now
-	}
-	return &counter{before}
+// Sinz (2005), built as far as it is needed. Layer k says of each input whether
+// more than k of the inputs up to it are true.
+type counter struct {
+	search *search
+	inputs []literal
+	layers [][]variable
 }
 
-// atMost returns the literal that bounds the count to k, which must be less
-// than the number of inputs.
-func (c *counter) atMost(k int) literal { return c.outputs[k].no() }
+func (s *search) newCounter(inputs []literal) *counter { return &counter{search: s, inputs: inputs} }
+
+// atMost returns the literal that bounds the count to k, which must be less than
+// the number of inputs.
+func (c *counter) atMost(k int) literal {
+	for len(c.layers) <= k {
+		c.addLayer()
+	}
+	return c.layers[k][len(c.inputs)-1].no()
+}
+
+func (c *counter) addLayer() {
+	s, k := c.search, len(c.layers)
+	layer := make([]variable, len(c.inputs)) // the first k are never true and have no variable
+	for i := k; i < len(c.inputs); i++ {
+		layer[i] = s.newVariable()
+		if i > k { // once reached, always reached
+			s.add(noRule, layer[i-1].no(), layer[i].yes())
+		}
+		if k == 0 {
+			s.add(noRule, c.inputs[i].not(), layer[i].yes())
+		} else {
+			s.add(noRule, c.inputs[i].not(), c.layers[k-1][i-1].no(), layer[i].yes())
+		}
+	}
+	c.layers = append(c.layers, layer)
+}

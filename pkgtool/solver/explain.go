@@ -1,15 +1,15 @@
 package solver
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/version"
-
-	"github.com/agext/levenshtein"
 )
 
 // Unsolvable says why no set of packages fulfils a request. Its class is
@@ -24,19 +24,19 @@ func (u *Unsolvable) Error() string {
 	return "because " + strings.Join(u.Reasons, "\n    and ") + "\n     so " + u.So
 }
 
-// explain turns a failed search into an [Unsolvable]: the smallest set of
-// rules that already excludes each other, told from the request on.
-func (pr *problem) explain(ctx context.Context, universe []*Package) error {
-	core, err := minimal(ctx, len(pr.search.assigned), pr.search.core())
+// minimalBudget bounds the conflicts of each attempt to do without a rule. An
+// attempt that takes longer counts as failed: the refusal is then correct, if
+// perhaps longer than it needs to be.
+const minimalBudget = 1000
+
+// explain turns a failed search into an [Unsolvable]: a smallest set of rules
+// that already exclude each other, told from the request on.
+func (pr *problem) explain(ctx context.Context) error {
+	refuted, rules, err := pr.universe.refute(ctx, pr.request, nil)
 	if err != nil {
 		return err
 	}
-	var rules []rule
-	for _, c := range core {
-		rules = append(rules, c.rule)
-	}
-	rules = pr.inOrder(rules)
-	u := &Unsolvable{Reasons: pr.sentences(rules, newPool(universe, pr.request.Arch)), So: conclusion(rules), Remedies: pr.remedies(ctx, rules, universe)}
+	u := &Unsolvable{Reasons: refuted.sentences(rules), So: conclusion(rules), Remedies: pr.remedies(ctx, rules)}
 	err = fault.Mark(u, fault.Unsolvable, "")
 	for _, remedy := range slices.Backward(u.Remedies) {
 		err = fault.Mark(err, fault.Unsolvable, remedy)
@@ -44,36 +44,90 @@ func (pr *problem) explain(ctx context.Context, universe []*Package) error {
 	return err
 }
 
-// minimal drops clauses from an unfulfillable set as long as it stays so.
-func minimal(ctx context.Context, variables int, core []clause) ([]clause, error) {
-	for i := 0; i < len(core); {
-		without := slices.Delete(slices.Clone(core), i, i+1)
-		s := newSearch()
-		for range variables {
-			s.newVariable()
-		}
-		for _, c := range without {
-			s.add(c.rule, slices.Clone(c.literals)...)
-			for _, l := range c.literals {
-				s.wishes = append(s.wishes, l.variable().no())
-			}
-		}
-		possible, err := s.run(ctx, -1)
-		if err != nil {
-			return nil, err
-		}
-		if possible {
-			i++
-		} else {
-			core = without
+// refute searches a request together with further clauses, and returns rules
+// that exclude each other, told from the request outwards; none if there is a
+// solution.
+func (u *Universe) refute(ctx context.Context, r *parsed, further func(*problem)) (*problem, []rule, error) {
+	pr := encode(u, r, nil, nil, true)
+	if further != nil {
+		further(pr)
+		pr.open(nil)
+	}
+	if found, err := pr.feasible(ctx); found || err != nil {
+		return pr, nil, err
+	}
+	core := pr.search.core()
+	slices.SortStableFunc(core, func(a, b clause) int { return cmp.Compare(pr.keyOf(a), pr.keyOf(b)) })
+	core, err := minimal(ctx, core)
+	if err != nil {
+		return pr, nil, err
+	}
+	var rules []rule
+	for _, c := range core {
+		if c.rule != noRule {
+			rules = append(rules, pr.rules[c.rule])
 		}
 	}
-	return core, nil
+	return pr, inOrder(rules), nil
+}
+
+// keyOf orders clauses independently of the universe's order.
+func (pr *problem) keyOf(c clause) string {
+	if c.rule == noRule {
+		return ""
+	}
+	return pr.rules[c.rule].key()
+}
+
+// minimal drops clauses from an unfulfillable set as long as it stays so: many
+// at a time first, then one by one.
+func minimal(ctx context.Context, core []clause) ([]clause, error) {
+	for chunk := max(1, len(core)/4); ; chunk /= 2 {
+		for i := 0; i < len(core); {
+			without := slices.Delete(slices.Clone(core), i, min(len(core), i+chunk))
+			possible, err := fulfillable(ctx, without)
+			if err != nil {
+				return nil, err
+			}
+			if possible {
+				i += chunk
+			} else {
+				core = without
+			}
+		}
+		if chunk == 1 {
+			return core, nil
+		}
+	}
+}
+
+// fulfillable reports whether all clauses can be fulfilled together, or that
+// finding out takes too long.
+func fulfillable(ctx context.Context, clauses []clause) (bool, error) {
+	s := newSearch()
+	variables := map[variable]variable{}
+	for _, c := range clauses {
+		literals := make([]literal, len(c.literals))
+		for i, l := range c.literals {
+			v, ok := variables[l.variable()]
+			if !ok {
+				v = s.newVariable()
+				variables[l.variable()] = v
+			}
+			literals[i] = literal(v)<<1 | l&1
+		}
+		s.add(noRule, literals...)
+	}
+	possible, err := s.run(ctx, minimalBudget)
+	if errors.Is(err, errBudget) {
+		return true, nil
+	}
+	return possible, err
 }
 
 // inOrder tells rules from the request outwards: a package's rules follow the
 // rule that brought the package in.
-func (pr *problem) inOrder(rules []rule) []rule {
+func inOrder(rules []rule) []rule {
 	slices.SortStableFunc(rules, func(a, b rule) int { return strings.Compare(a.key(), b.key()) })
 	var ordered []rule
 	told := make([]bool, len(rules))
@@ -84,16 +138,16 @@ func (pr *problem) inOrder(rules []rule) []rule {
 		}
 		told[i] = true
 		ordered = append(ordered, rules[i])
-		if k := rules[i].kind; k != ruleInstall && k != ruleRequires && k != ruleHold {
+		if !rules[i].bringsIn() {
 			return
 		}
 		for j, next := range rules {
-			if next.pkg != nil && rules[i].leadsTo(next.pkg) && next.kind != ruleOneVersion {
+			if next.pkg != nil && next.kind > ruleStays && next.kind != ruleOneVersion && rules[i].leadsTo(next.pkg) {
 				tell(j)
 			}
 		}
 	}
-	for _, kind := range []ruleKind{ruleInstall, ruleRequires, ruleConflicts, ruleReplaces, ruleOneVersion, ruleHold, ruleRemove} {
+	for _, kind := range []ruleKind{ruleInstall, ruleDowngrade, ruleReinstall, ruleRequires, ruleConflicts, ruleReplaces, ruleOneVersion, ruleStays, rulePin, ruleHold, ruleRemove} {
 		for i, r := range rules {
 			if r.kind == kind {
 				tell(i)
@@ -103,17 +157,29 @@ func (pr *problem) inOrder(rules []rule) []rule {
 	return ordered
 }
 
+// bringsIn reports whether the rule is one that makes packages be installed.
+func (r rule) bringsIn() bool {
+	switch r.kind {
+	case ruleInstall, ruleDowngrade, ruleReinstall, ruleRequires, ruleHold, ruleStays:
+		return true
+	}
+	return false
+}
+
 // leadsTo reports whether the rule is a reason to install p.
 func (r rule) leadsTo(p *Package) bool {
-	if r.kind == ruleHold {
+	switch r.kind {
+	case ruleHold, ruleReinstall:
 		return r.pkg == p
+	case ruleStays:
+		return r.name == p.Name
 	}
 	return p.satisfies(r.dependency)
 }
 
 // key orders rules of one kind independently of the universe's order.
 func (r rule) key() string {
-	text := fmt.Sprintf("%d %s %s", r.kind, r.name, r.dependency)
+	text := fmt.Sprintf("%02d %s %s", r.kind, r.name, r.dependency)
 	for _, p := range []*Package{r.pkg, r.other} {
 		if p != nil {
 			text += " " + p.String() + " " + p.ID
@@ -124,7 +190,7 @@ func (r rule) key() string {
 
 // sentences words the rules; what several versions of a package have in common
 // is told once, and that a held version excludes others goes without saying.
-func (pr *problem) sentences(rules []rule, everything *pool) []string {
+func (pr *problem) sentences(rules []rule) []string {
 	held := map[string]bool{}
 	who := map[string][]string{}
 	group := func(r rule) string {
@@ -146,10 +212,10 @@ func (pr *problem) sentences(rules []rule, everything *pool) []string {
 	}
 	var texts []string
 	for _, r := range rules {
-		if r.kind == ruleInternal || r.kind == ruleOneVersion && held[r.pkg.Name] {
+		if r.kind == ruleOneVersion && held[r.name] {
 			continue
 		}
-		if text := r.text(who[group(r)], everything); !slices.Contains(texts, text) {
+		if text := r.text(who[group(r)], pr); !slices.Contains(texts, text) {
 			texts = append(texts, text)
 		}
 	}
@@ -159,8 +225,8 @@ func (pr *problem) sentences(rules []rule, everything *pool) []string {
 func conclusion(rules []rule) string {
 	var asked []string
 	for _, r := range rules {
-		if r.kind == ruleInstall {
-			asked = append(asked, r.dependency.String())
+		if text := r.dependency.String(); r.kind == ruleInstall && !slices.Contains(asked, text) {
+			asked = append(asked, text)
 		}
 	}
 	switch len(asked) {
@@ -173,62 +239,4 @@ func conclusion(rules []rule) string {
 	}
 }
 
-// remedies tries what a person could take back, one at a time, and returns what
-// would help. Where a name is unknown it proposes the nearest one.
-func (pr *problem) remedies(ctx context.Context, rules []rule, universe []*Package) []string {
-	var remedies []string
-	try := func(changed Request, remedy string) {
-		pl := newPool(universe, changed.Arch)
-		pl.restrict(changed)
-		again := encode(pl, changed)
-		again.addTiers()
-		if found, err := again.search.run(ctx, improveBudget); found && err == nil && !slices.Contains(remedies, remedy) {
-			remedies = append(remedies, remedy)
-		}
-	}
-	requests := 0
-	for _, r := range rules {
-		if r.kind == ruleInstall || r.kind == ruleRemove {
-			requests++
-		}
-	}
-	for _, r := range rules {
-		changed := pr.request
-		switch {
-		case r.kind == ruleHold:
-			changed.Hold = without(changed.Hold, r.name)
-			try(changed, "no longer hold "+r.name)
-		case r.kind == ruleRemove && requests > 1:
-			changed.Remove = without(changed.Remove, r.name)
-			try(changed, "keep "+r.name)
-		case r.kind == ruleInstall && requests > 1:
-			changed.Install = slices.DeleteFunc(slices.Clone(changed.Install), func(d version.Dependency) bool { return d.String() == r.dependency.String() })
-			try(changed, "leave out "+r.dependency.String())
-		}
-		if r.kind == ruleInstall || r.kind == ruleRequires {
-			if near := nearest(r.dependency.Name, universe); near != "" && len(pr.pool.byName[r.dependency.Name]) == 0 && len(pr.pool.satisfying(r.dependency)) == 0 {
-				remedies = append(remedies, fmt.Sprintf("did you mean %s?", near))
-			}
-		}
-	}
-	return remedies
-}
-
-// nearest returns the package name of the universe that is most like name, if
-// one is alike enough to be a slip of the finger.
-func nearest(name string, universe []*Package) string {
-	best, distance := "", 1+len(name)/3
-	for _, p := range universe {
-		if p.Name == name {
-			return "" // it exists; something else is wrong
-		}
-		if d := levenshtein.Distance(name, p.Name, nil); d < distance || d == distance && best != "" && p.Name < best {
-			best, distance = p.Name, d
-		}
-	}
-	return best
-}
-
-func without(names []string, name string) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == name })
-}
+func compareDependency(a, b version.Dependency) int { return strings.Compare(a.String(), b.String()) }

@@ -7,44 +7,42 @@ func (s *search) propagate() (conflict int32) {
 	for s.pending < len(s.trail) {
 		l := s.trail[s.pending]
 		s.pending++
+		fallen := l.not()
 		waiting := s.watching[l]
 		kept := waiting[:0]
-		for i, id := range waiting {
-			moved, ok := s.visit(id, l.not())
-			if !moved {
-				kept = append(kept, id)
+	visit:
+		for i, w := range waiting {
+			if s.value(w.blocker) == isTrue {
+				kept = append(kept, w)
+				continue
 			}
-			if !ok {
+			ls := s.clauses[w.clause].literals
+			if len(ls) == 0 { // forgotten
+				continue
+			}
+			if ls[0] == fallen {
+				ls[0], ls[1] = ls[1], ls[0]
+			}
+			first := ls[0]
+			if s.value(first) == isTrue {
+				kept = append(kept, watch{w.clause, first})
+				continue
+			}
+			for i := 2; i < len(ls); i++ {
+				if s.value(ls[i]) != isFalse {
+					ls[1], ls[i] = ls[i], ls[1]
+					s.watching[ls[1].not()] = append(s.watching[ls[1].not()], watch{w.clause, first})
+					continue visit
+				}
+			}
+			kept = append(kept, watch{w.clause, first})
+			if s.value(first) == isFalse {
 				s.watching[l] = append(kept, waiting[i+1:]...)
-				return id
+				return w.clause
 			}
+			s.assign(first, w.clause)
 		}
 		s.watching[l] = kept
 	}
 	return noClause
-}
-
-// visit looks at a clause one of whose watched literals has become false. It
-// moves the watch to another literal if it can, else it assigns the other
-// watched one; ok is false if that one is false too.
-func (s *search) visit(id int32, fallen literal) (moved, ok bool) {
-	ls := s.clauses[id].literals
-	if ls[0] == fallen {
-		ls[0], ls[1] = ls[1], ls[0]
-	}
-	if s.value(ls[0]) == isTrue {
-		return false, true
-	}
-	for i := 2; i < len(ls); i++ {
-		if s.value(ls[i]) != isFalse {
-			ls[1], ls[i] = ls[i], ls[1]
-			s.watch(ls[1], id)
-			return true, true
-		}
-	}
-	if s.value(ls[0]) == isFalse {
-		return false, false
-	}
-	s.assign(ls[0], id)
-	return false, true
 }

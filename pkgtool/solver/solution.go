@@ -1,20 +1,22 @@
 package solver
 
 import (
-	"fmt"
+	"cmp"
+	"context"
 	"slices"
 	"strings"
-
-	"ashlar/pkgtool/version"
 )
 
-// Solution is the change that fulfils a request. Every list is sorted by name.
+// Solution is the change that fulfils a request. Every list is sorted by name
+// and version.
 type Solution struct {
-	Install []Step     // packages whose name is not installed yet
-	Upgrade []Step     // installed packages that change their version, up or down
-	Remove  []Step     // packages that go
-	Keep    []*Package // installed packages that stay as they are
-	Held    []*Package // newer packages that an upgrade asked for and could not take
+	Install   []Step     // packages whose name is not installed yet, and builds that come beside others
+	Upgrade   []Step     // installed packages that change their version, up or down
+	Remove    []Step     // packages that go
+	Reinstall []Step     // packages that are installed again as they are
+	Keep      []*Package // installed packages that stay as they are; those to reinstall too
+	Held      []Held     // newer packages that an upgrade asked for and could not take
+	Exact     bool       // the solution is proved to be the best; if not, it is a valid one
 }
 
 // Step is one package's part in a solution.
@@ -29,116 +31,102 @@ func (s Step) Downgrade() bool {
 	return s.From != nil && s.From.Name == s.Package.Name && s.Package.Version.Compare(s.From.Version) < 0
 }
 
-// Empty reports whether there is nothing to do.
-func (s *Solution) Empty() bool {
-	return len(s.Install)+len(s.Upgrade)+len(s.Remove) == 0
+// Held is a newer package that an upgrade does not take.
+type Held struct {
+	*Package          // the newer package
+	From     *Package // what stays instead
+	Why      string
 }
 
-// Installed returns all packages that are installed afterwards, by name.
+// Empty reports whether there is nothing to do.
+func (s *Solution) Empty() bool {
+	return len(s.Install)+len(s.Upgrade)+len(s.Remove)+len(s.Reinstall) == 0
+}
+
+// Installed returns all packages that are installed afterwards, by name and
+// version.
 func (s *Solution) Installed() []*Package {
 	all := slices.Clone(s.Keep)
 	for _, step := range slices.Concat(s.Install, s.Upgrade) {
 		all = append(all, step.Package)
 	}
-	slices.SortFunc(all, func(p, q *Package) int { return strings.Compare(p.Name, q.Name) })
+	slices.SortFunc(all, compareNameVersion)
 	return all
 }
 
-// solution describes the change from what is installed to the chosen packages.
-func (pr *problem) solution(chosen []*Package, recommended map[*Package]string) *Solution {
-	pool := pr.pool
-	s := &Solution{}
-	byName := map[string]*Package{}
-	for _, p := range chosen {
-		byName[p.Name] = p
+func compareNameVersion(p, q *Package) int {
+	return cmp.Or(strings.Compare(p.Name, q.Name), p.Version.Compare(q.Version))
+}
+
+// solution describes the change from what is installed to the best solution with
+// its additions.
+func (pr *problem) solution(ctx context.Context, more *additions) (*Solution, error) {
+	u := pr.universe
+	s := &Solution{Exact: pr.exact}
+	r := pr.newReasons(more)
+	chosen := slices.Concat(r.chosen, more.packages)
+	after := map[int32]bool{}
+	for _, i := range chosen {
+		after[i] = true
 	}
-	for _, p := range chosen {
-		old := pool.installed[p.Name]
-		switch {
-		case p.Installed:
+	taken := map[int32]bool{} // installed builds whose place another build takes
+	for _, i := range chosen {
+		p := u.packages[i]
+		if p.Installed {
 			s.Keep = append(s.Keep, p)
-		case old != nil:
-			s.Upgrade = append(s.Upgrade, Step{p, old, pr.why(p, chosen, recommended)})
-		default:
-			s.Install = append(s.Install, Step{p, nil, pr.why(p, chosen, recommended)})
+			if slices.Contains(pr.request.Reinstall, p.Name) {
+				s.Reinstall = append(s.Reinstall, Step{u.packages[u.copiesOf(i)[0]], p, "requested"})
+			}
+			continue
 		}
-	}
-	for _, p := range pool.packages {
-		if p.Installed && byName[p.Name] == nil {
-			s.Remove = append(s.Remove, pr.removal(p, chosen))
-		}
-	}
-	for _, p := range pr.request.targets(pool) {
-		if best := pr.newest(p); best != nil && byName[best.Name] != best {
-			if now := byName[p.Name]; now != nil && best.Version.Compare(now.Version) > 0 {
-				s.Held = append(s.Held, best)
+		step := Step{Package: p, Why: r.why(i)}
+		for _, j := range u.installedBuilds(p.Name) {
+			if old := u.packages[j]; !after[j] && p.excludes(old) && step.From == nil {
+				step.From = old
+				taken[j] = true
 			}
 		}
+		if step.From != nil {
+			s.Upgrade = append(s.Upgrade, step)
+		} else {
+			s.Install = append(s.Install, step)
+		}
 	}
-	return s
+	for _, i := range u.installed {
+		if !after[i] && !taken[i] {
+			s.Remove = append(s.Remove, Step{Package: u.packages[i], Why: r.whyRemoved(i)})
+		}
+	}
+	for _, list := range []*[]Step{&s.Install, &s.Upgrade, &s.Remove, &s.Reinstall} {
+		slices.SortFunc(*list, func(a, b Step) int { return compareNameVersion(a.Package, b.Package) })
+	}
+	slices.SortFunc(s.Keep, compareNameVersion)
+	err := pr.addHeld(ctx, s, after)
+	return s, err
 }
 
-// why says in three words why p was chosen.
-func (pr *problem) why(p *Package, chosen []*Package, recommended map[*Package]string) string {
-	for _, d := range pr.request.Install {
-		if p.satisfies(d) {
-			return "requested"
+// addHeld notes which newer packages an upgrade does not take, and why not.
+func (pr *problem) addHeld(ctx context.Context, s *Solution, after map[int32]bool) error {
+	u := pr.universe
+	for _, old := range pr.request.targets(u) {
+		now := old
+		for _, i := range u.builds.of(u.number(old.Name)) {
+			if p := u.packages[i]; after[i] && p.Version.Compare(now.Version) > 0 {
+				now = p
+			}
+		}
+		for _, i := range u.builds.of(u.number(old.Name)) {
+			p := u.packages[i]
+			if after[i] || !p.fits(pr.request.Arch) || p.Version.Compare(now.Version) <= 0 {
+				continue
+			}
+			why, err := pr.whyHeld(ctx, p, old)
+			if err != nil {
+				return err
+			}
+			s.Held = append(s.Held, Held{p, now, why})
+			break
 		}
 	}
-	for _, target := range pr.request.targets(pr.pool) {
-		if target.Name == p.Name {
-			return "newer"
-		}
-		if p.replaces(target) {
-			return "replaces " + target.Name
-		}
-	}
-	if by := recommended[p]; by != "" {
-		return "recommended by " + by
-	}
-	old := pr.pool.installed[p.Name]
-	var by *Package // of those that need it, the nearest to the request
-	for _, q := range chosen {
-		needs := slices.ContainsFunc(q.Requires, func(d version.Dependency) bool {
-			return p.satisfies(d) && (old == nil || !old.satisfies(d))
-		})
-		if needs && q != p && (by == nil || pr.pool.distance[q] < pr.pool.distance[by]) {
-			by = q
-		}
-	}
-	if by != nil {
-		return "needed by " + by.Name
-	}
-	if old != nil {
-		if d, lost := lostRequirement(old, chosen); lost {
-			return fmt.Sprintf("%s needs %s", old.Version, d)
-		}
-	}
-	return "fits the rest"
-}
-
-// lostRequirement returns a requirement of p that the chosen packages do not
-// fulfil.
-func lostRequirement(p *Package, chosen []*Package) (version.Dependency, bool) {
-	for _, d := range p.Requires {
-		if !slices.ContainsFunc(chosen, func(q *Package) bool { return q.satisfies(d) }) {
-			return d, true
-		}
-	}
-	return version.Dependency{}, false
-}
-
-func (pr *problem) removal(p *Package, chosen []*Package) Step {
-	if slices.Contains(pr.request.Remove, p.Name) {
-		return Step{Package: p, Why: "requested"}
-	}
-	for _, q := range chosen {
-		if q.replaces(p) {
-			return Step{Package: p, Why: "replaced by " + q.Name}
-		}
-	}
-	if d, lost := lostRequirement(p, chosen); lost {
-		return Step{Package: p, Why: fmt.Sprintf("it needs %s", d)}
-	}
-	return Step{Package: p, Why: "it conflicts with the rest"}
+	return nil
 }

@@ -3,47 +3,100 @@ package solver
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
-// Solve returns the best solution of a request over a universe, which holds
-// the packages of all repositories and those installed. Best means, in this
-// order: holds and the request are fulfilled; fewest removals; fewest
-// downgrades; the newest builds of what was asked for; the fewest changes to
-// what is installed; the newest builds of the rest; the fewest extra packages.
-// What new packages recommend is added where it fits.
+// Solve is [Universe.Solve] for a universe that serves one request.
+func Solve(ctx context.Context, universe []*Package, request Request) (*Solution, error) {
+	return NewUniverse(universe).Solve(ctx, request)
+}
+
+// Solve returns the best solution of a request. Best means, in this order:
+// holds, pins and the request are fulfilled; fewest removals; fewest downgrades;
+// fewest changes of vendor; the newest builds of what was asked for; the fewest
+// changes to what is installed; the newest builds of the rest; the fewest extra
+// packages; earlier alternatives; packages of a name before those that provide
+// it. What new packages recommend, and what supplements them, is added where it
+// fits. docs/formats/solver-case.md has the details.
 //
 // The error is an [Unsolvable] of class fault.Unsolvable when there is no
-// solution, of class fault.Usage when the request names something that is not
-// installed, and wraps ctx.Err() when the time is up.
-func Solve(ctx context.Context, universe []*Package, request Request) (*Solution, error) {
-	pl := newPool(universe, request.Arch)
-	if err := request.checkNames(pl); err != nil {
+// solution, a [Timeout] when ctx ends first, and of class fault.Usage when the
+// request changes something that is not installed.
+func (u *Universe) Solve(ctx context.Context, request Request) (*Solution, error) {
+	if err := u.checkInstalled(); err != nil {
 		return nil, err
 	}
-	pl.restrict(request)
-	pr := encode(pl, request)
-	pr.addTiers()
-	found, err := pr.optimise(ctx)
+	r, err := request.parse(u)
+	if err != nil {
+		return nil, err
+	}
+	pr, found, err := u.best(ctx, r)
 	if err == nil && !found {
-		err = pr.explain(ctx, universe)
+		err = pr.explain(ctx)
 	}
 	if err != nil {
-		return nil, timeUp(ctx, err)
+		return nil, pr.timeUp(ctx, err)
 	}
-	chosen, recommended, err := addRecommended(ctx, pl, request, pr.chosen())
+	additions, err := pr.addRecommended(ctx)
 	if err != nil {
-		return nil, timeUp(ctx, err)
+		return nil, pr.timeUp(ctx, err)
 	}
-	s := pr.solution(chosen, recommended)
-	if err := Check(universe, request, s); err != nil {
+	s, err := pr.solution(ctx, additions)
+	if err != nil {
+		return nil, pr.timeUp(ctx, err)
+	}
+	if err := u.Check(request, s); err != nil {
 		return nil, fmt.Errorf("the solver made a mistake, nothing was changed; please report it: %w", err)
 	}
 	return s, nil
 }
 
-func timeUp(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("find a set of packages: stopped before there was an answer: %w", ctx.Err())
+// best finds the best solution of a request: it opens packages until the best
+// solution of what is encoded holds opened ones only.
+func (u *Universe) best(ctx context.Context, r *parsed) (pr *problem, found bool, err error) {
+	var wanted []int32
+	for round := 0; ; round++ {
+		pr = encode(u, r, wanted, nil, false)
+		if found, err = pr.feasible(ctx); !found || err != nil {
+			return pr, found, err
+		}
+		pr.addTiers()
+		if found, err = pr.optimise(ctx); !found || err != nil {
+			return pr, found, err
+		}
+		closed := pr.closed()
+		if len(closed) == 0 {
+			return pr, true, nil
+		}
+		wanted = pr.widen(closed, round)
 	}
-	return err
+}
+
+// feasible opens packages until some solution holds opened ones only.
+func (pr *problem) feasible(ctx context.Context) (bool, error) {
+	for round := 0; ; round++ {
+		found, err := pr.run(ctx)
+		if !found || err != nil {
+			return found, err
+		}
+		closed := pr.closed()
+		if len(closed) == 0 {
+			return true, nil
+		}
+		pr.open(closed)
+	}
+}
+
+// widen returns the packages to open in the next round. From the third round on
+// that is all that has a variable, so that there are few rounds.
+func (pr *problem) widen(closed []int32, round int) []int32 {
+	var wanted []int32
+	for _, i := range pr.active {
+		if pr.opened[i] || round >= 2 {
+			wanted = append(wanted, i)
+		}
+	}
+	wanted = append(wanted, closed...)
+	slices.SortFunc(wanted, pr.universe.compareIdentity)
+	return slices.Compact(wanted)
 }

@@ -136,6 +136,13 @@ func parseTerm(op, epoch, text string) (term releaseTerm, hasRelease bool, err e
 	return releaseTerm{op, v}, true, err
 }
 
+// Exactly returns the constraint that allows one version, release and epoch
+// included, and no other.
+func Exactly(v Version) Constraint {
+	op := "="
+	return Constraint{text: op + v.String(), groups: []group{{releases: []releaseTerm{{op, v}}}}}
+}
+
 // Any reports whether the constraint allows every version.
 func (c Constraint) Any() bool { return len(c.groups) == 0 }
 
