@@ -62,25 +62,31 @@ type unpackUnit struct {
 func unpackWork(wanted []Wanted) ([]unpackUnit, error) {
 	var work []unpackUnit
 	for _, w := range wanted {
-		var full, empty []*File
-		for _, f := range w.Files {
-			switch {
-			case f.Type != TypeFile:
-				return nil, fmt.Errorf("unpack %s: %.200q has no content of its own", w.Package.manifest.FileName(), f.Path)
-			case f.Size == 0:
-				empty = append(empty, f)
-			default:
-				full = append(full, f)
+		files := slices.Clone(w.Files)
+		slices.SortFunc(files, func(a, b *File) int { return strings.Compare(a.Path, b.Path) })
+		entries := w.Package.manifest.Files
+		var empty, full []*File // full are those of the last frame
+		for _, f := range files {
+			for len(entries) > 0 && &entries[0] != f {
+				entries = entries[1:]
 			}
+			if len(entries) == 0 || f.Type != TypeFile {
+				return nil, fmt.Errorf("unpack %s: %.200q is not a regular file of its manifest, or wanted twice", w.Package.manifest.FileName(), f.Path)
+			}
+			entries = entries[1:]
+			if f.Size == 0 {
+				empty = append(empty, f)
+				continue
+			}
+			if len(full) == 0 || full[0].Frame != f.Frame { // path order is frame order
+				full = nil
+				work = append(work, unpackUnit{p: w.Package})
+			}
+			full = append(full, f)
+			work[len(work)-1].files = full
 		}
 		if len(empty) > 0 {
 			work = append(work, unpackUnit{w.Package, empty})
-		}
-		slices.SortFunc(full, func(a, b *File) int { return strings.Compare(a.Path, b.Path) })
-		for n := 0; len(full) > 0; full = full[n:] { // path order is frame order
-			for n = 1; n < len(full) && full[n].Frame == full[0].Frame; n++ {
-			}
-			work = append(work, unpackUnit{w.Package, full[:n]})
 		}
 	}
 	return work, nil
@@ -95,9 +101,6 @@ type unpacking struct {
 
 func (u *unpacking) do(unit unpackUnit) error {
 	f := unit.files[0]
-	if unit.p.manifest.File(f.Path) != f { // of the others checkMembers finds out
-		return fmt.Errorf("file %.200q is not an entry of this manifest", f.Path)
-	}
 	switch {
 	case f.Size == 0:
 		return u.empty(unit)
