@@ -195,8 +195,14 @@ func (pr *problem) avoidOldBuilds(order []int32) []literal {
 	}
 	distance := pr.distances()
 	slices.SortStableFunc(old, func(i, j int32) int {
-		return cmp.Or(cmp.Compare(distance[pr.variables[i]-1], distance[pr.variables[j]-1]),
-			cmp.Compare(u.packages[i].Name, u.packages[j].Name), -u.comparePreference(i, j))
+		switch order := cmp.Compare(distance[pr.variables[i]-1], distance[pr.variables[j]-1]); {
+		case order != 0:
+			return order
+		case u.name[i] == u.name[j]:
+			return u.comparePreference(j, i)
+		default:
+			return u.compareIdentity(i, j)
+		}
 	})
 	return pr.none(old)
 }
@@ -263,7 +269,10 @@ func (pr *problem) avoidExtras(order []int32) []literal {
 		}
 	}
 	slices.SortStableFunc(extra, func(i, j int32) int { // of two equals, the last is avoided first
-		return -cmp.Or(cmp.Compare(u.priority[j], u.priority[i]), u.compareIdentity(i, j))
+		if order := cmp.Compare(u.priority[i], u.priority[j]); order != 0 {
+			return order
+		}
+		return u.compareIdentity(j, i)
 	})
 	return pr.none(extra)
 }
@@ -301,7 +310,10 @@ func (pr *problem) avoidSecondChoices(order []int32) []literal {
 		}
 	}
 	slices.SortStableFunc(second, func(i, j int32) int {
-		return cmp.Or(cmp.Compare(place[j], place[i]), u.compareIdentity(j, i))
+		if order := cmp.Compare(place[j], place[i]); order != 0 {
+			return order
+		}
+		return u.compareIdentity(j, i)
 	})
 	return pr.none(second)
 }

@@ -172,7 +172,10 @@ func (u *Universe) compareIdentity(i, j int32) int {
 	if i == j {
 		return 0
 	}
-	return cmp.Or(strings.Compare(u.packages[i].Name, u.packages[j].Name), u.comparePreference(i, j))
+	if u.name[i] != u.name[j] {
+		return strings.Compare(u.packages[i].Name, u.packages[j].Name)
+	}
+	return u.comparePreference(i, j)
 }
 
 // comparePreference puts the better of two builds of a name first: that of the
@@ -187,12 +190,10 @@ func (u *Universe) comparePreference(i, j int32) int {
 	); order != 0 {
 		return order
 	}
-	return cmp.Or(
-		strings.Compare(p.Repo, q.Repo),
-		strings.Compare(p.Arch, q.Arch),
-		strings.Compare(p.ID, q.ID),
-		strings.Compare(p.fingerprint(), q.fingerprint()),
-	)
+	if order := cmp.Or(strings.Compare(p.Repo, q.Repo), strings.Compare(p.Arch, q.Arch), strings.Compare(p.ID, q.ID)); order != 0 {
+		return order
+	}
+	return strings.Compare(p.fingerprint(), q.fingerprint())
 }
 
 func compareBool(a, b bool) int {
