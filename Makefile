@@ -7,6 +7,7 @@
 #   make boot   start the ISO in QEMU on this terminal
 #   make unit   the tests that need neither the ISO nor the network
 #   make bench  the benchmarks
+#   make crash  kill transactions at every system call, and cut the power (root)
 #   make clean  remove build/ (the cache in ~/.cache/ashlar stays)
 
 IMAGE ?= minimal
@@ -18,7 +19,7 @@ export CGO_ENABLED = 0
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help iso test unit bench boot clean build/pkgtool
+.PHONY: help iso test unit bench crash boot clean build/pkgtool
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -42,6 +43,10 @@ unit:
 
 bench:
 	@$(FIND_GO) && $$go test -run '^$$' -bench . -benchtime 2s ./...
+
+crash:
+	@pkgtool/bootstrap.sh test
+	@$(FIND_GO) && ASHLAR_CRASH=all $$go test -count=1 -timeout 120m -v ./tests/crash/...
 
 boot: iso
 	@build/pkgtool boot build/ashlar-$(IMAGE).iso

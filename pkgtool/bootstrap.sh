@@ -88,6 +88,8 @@ test)
 		mtype mtools
 		unsquashfs squashfs-tools
 		e2fsck e2fsprogs
+		mkfs.xfs xfsprogs
+		diff3 diffutils
 		zstd zstd
 		xz xz-utils
 		cpio cpio
