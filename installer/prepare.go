@@ -48,7 +48,7 @@ func Prepare(ctx context.Context, root string, packages, command []string, progr
 		return nil, err
 	}
 	p.Steps = p.plan.Steps
-	p.Packages, err = p.plan.Fetch(ctx, progress)
+	p.Packages, err = p.plan.FetchWhole(ctx, progress)
 	return p, err
 }
 

@@ -2,11 +2,12 @@ package install
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
+	"os"
 	"strings"
-	"time"
 
+	"ashlar/pkgtool/client"
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/pkgfile"
 	"ashlar/pkgtool/solver"
@@ -15,59 +16,76 @@ import (
 	"ashlar/signing"
 )
 
-// Arch is the architecture that packages are chosen for.
-const Arch = "x86_64"
-
-// Request is what a person asks for. An element of Install that ends in
-// .ashlar is the path of a package file; others are dependencies: "nginx",
-// "nginx >=1.2", "nginx@1.2.3-1", "soname(libz.so.1)".
-type Request struct {
-	Install      []string
-	Remove       []string
-	Upgrade      []string
-	UpgradeAll   bool
-	NoRecommends bool
-}
-
 // Plan is what a request comes to. Close it after use.
 type Plan struct {
 	Steps      []Step              `json:"steps"`
-	Held       []string            `json:"held,omitempty"` // newer packages that do not fit
-	Download   int64               `json:"download"`       // bytes
-	DiskChange int64               `json:"disk_change"`    // bytes
-	Config     []system.ConfigNote `json:"config,omitempty"`
+	Held       []Held              `json:"held,omitempty"`       // newer packages that an upgrade leaves out
+	Explicit   []string            `json:"explicit,omitempty"`   // installed packages that are wanted for themselves from now on
+	Automatic  []string            `json:"automatic,omitempty"`  // and those that are there for others' sake
+	Download   int64               `json:"download"`             // bytes to transfer
+	Packages   int64               `json:"download_whole"`       // bytes of the whole package files
+	DiskChange int64               `json:"disk_change"`          // bytes
+	Space      []system.Space      `json:"space,omitempty"`      // what is needed and free, by file system
+	Config     []system.ConfigNote `json:"config,omitempty"`     // edited configuration files
+	Carried    []string            `json:"carried,omitempty"`    // files in /usr that no package owns; they stay
+	Saved      []string            `json:"saved,omitempty"`      // package files that were replaced by hand; copies are kept
+	Triggers   []string            `json:"triggers,omitempty"`   // what runs in the new tree before it takes its place
+	Protected  []string            `json:"protected,omitempty"`  // builds that this removes although their kernel is running
+	Incomplete bool                `json:"incomplete,omitempty"` // figures are those of the index: manifests could not be read
 
 	session  *Session
-	change   system.Change
+	request  Request
+	ask      question
+	wishes   []version.Dependency // of a world file
 	universe *universe
+	solution *solver.Solution
+	change   system.Change
+	repaired []string        // names of packages to restore
+	trimmed  map[string]bool // "name version" of builds that go because there are newer ones
+	orphans  map[string]bool // names that go because nothing needs them
 	opened   []*pkgfile.Package
+	remotes  []*client.Remote
 	fetch    []fetchItem
+	planned  *system.Plan
 }
 
 // Step is what happens to one package.
 type Step struct {
-	Do       string `json:"do"` // install, upgrade, downgrade, remove
+	Do       string `json:"do"` // install, upgrade, downgrade, reinstall, remove
 	Name     string `json:"name"`
 	Version  string `json:"version"`        // the new one; for a removal the one that goes
 	From     string `json:"from,omitempty"` // the version that it takes the place of
 	Repo     string `json:"repo,omitempty"`
 	Why      string `json:"why"`
-	Download int64  `json:"download,omitempty"` // bytes
+	Download int64  `json:"download,omitempty"` // bytes to transfer
+	Size     int64  `json:"installed_size,omitempty"`
+}
+
+// Held is a newer package that an upgrade leaves out.
+type Held struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Why     string `json:"why"`
+	ByYou   bool   `json:"by_you,omitempty"` // the administrator holds it
 }
 
 type fetchItem struct {
 	chosen    *solver.Package
+	step      int // index in Steps
 	requested bool
+	beside    bool
 }
 
 // Empty reports whether there is nothing to do.
-func (p *Plan) Empty() bool { return len(p.Steps) == 0 && len(p.change.Request) == 0 }
+func (p *Plan) Empty() bool {
+	return len(p.Steps)+len(p.Explicit)+len(p.Automatic) == 0
+}
 
 // Removals returns the names of packages that go although nobody named them.
 func (p *Plan) Removals() []string {
 	var names []string
 	for _, s := range p.Steps {
-		if s.Do == "remove" && s.Why != "requested" && !strings.HasPrefix(s.Why, "replaced by ") {
+		if s.Do == "remove" && s.Why != whyRequested && s.Why != whyTrimmed && s.Why != whyOrphan && !strings.HasPrefix(s.Why, "replaced by ") {
 			names = append(names, s.Name)
 		}
 	}
@@ -79,6 +97,9 @@ func (p *Plan) Close() {
 	for _, o := range p.opened {
 		o.Close()
 	}
+	for _, r := range p.remotes {
+		r.Close()
+	}
 }
 
 // Plan finds the best way to fulfil a request. It locks the system until the
@@ -89,76 +110,120 @@ func (s *Session) Plan(ctx context.Context, r Request, onlyLook bool) (*Plan, er
 			return nil, err
 		}
 	}
-	if err := s.offers(ctx, len(r.Install)+len(r.Upgrade) > 0 || r.UpgradeAll); err != nil {
+	if err := s.offers(ctx, r.needsOffers()); err != nil {
 		return nil, err
 	}
-	p := &Plan{session: s, universe: newUniverse()}
-	if err := p.solve(ctx, r); err != nil {
+	p := &Plan{Steps: []Step{}, session: s, request: r, trimmed: map[string]bool{}, orphans: map[string]bool{},
+		ask: question{records: s.system.Installed(), priorities: s.priorities(), offers: s.client}}
+	if err := p.make(ctx); err != nil {
 		p.Close()
 		return nil, err
 	}
 	return p, nil
 }
 
-// solve fills the plan.
-func (p *Plan) solve(ctx context.Context, r Request) error {
-	s := p.session
-	if err := p.universe.addInstalled(s.system.Installed()); err != nil {
-		return err
-	}
-	if err := p.universe.addEntries(s.client.Packages()); err != nil {
-		return err
-	}
-	request, err := p.request(r)
+// make fills the plan with what is to happen.
+func (p *Plan) make(ctx context.Context) error {
+	holds, err := ReadHolds(p.session.opts.Root)
 	if err != nil {
 		return err
 	}
-	solution, err := solver.Solve(ctx, p.universe.packages, request)
+	if err := p.word(ctx, holds); err != nil {
+		return err
+	}
+	solution, err := p.solve(ctx)
 	if err != nil {
 		return err
 	}
+	if solution, err = p.tidy(ctx, solution); err != nil {
+		return err
+	}
+	p.change.Reason, p.change.Command = p.request.reason(), p.session.opts.Command
+	p.solution = solution
 	p.describe(solution)
-	p.change.Reason = reason(r)
-	p.change.Command = s.opts.Command
-	for _, kept := range solution.Keep {
-		if !kept.Requested && slices.ContainsFunc(request.Install, func(d version.Dependency) bool { return d.Name == kept.Name }) {
-			p.change.Request = append(p.change.Request, kept.Name)
-		}
+	p.mark(solution)
+	if err := p.protectRunning(); err != nil {
+		return err
 	}
+	p.explainHeld(solution, holds)
 	return nil
 }
 
-// request words the request for the solver and opens the files in it.
-func (p *Plan) request(r Request) (solver.Request, error) {
-	request := solver.Request{Remove: r.Remove, Upgrade: r.Upgrade, UpgradeAll: r.UpgradeAll, NoRecommends: r.NoRecommends, Arch: Arch}
+// word words the request for the solver and opens the files in it.
+func (p *Plan) word(ctx context.Context, holds []Hold) error {
+	r := &p.request
+	p.ask.request = solver.Request{Upgrade: r.Upgrade, UpgradeAll: r.UpgradeAll, NoRecommends: r.NoRecommends, AllowVendorChange: r.AllowVendorChange, Arch: Arch}
+	for _, h := range holds {
+		p.ask.request.Hold = append(p.ask.request.Hold, h.Name)
+	}
 	for _, text := range r.Install {
 		var d version.Dependency
 		var err error
 		if strings.HasSuffix(text, pkgfile.MediaSuffix) {
-			d, err = p.openFile(text)
+			d, err = p.openGiven(ctx, text)
 		} else {
 			d, err = parseWish(text)
 		}
 		if err != nil {
-			return request, err
+			return err
 		}
-		request.Install = append(request.Install, d)
+		p.ask.request.Install = append(p.ask.request.Install, d)
 	}
-	return request, nil
+	for _, text := range r.Remove {
+		name, v, pinned, err := parseBuild(text)
+		if err != nil {
+			return err
+		}
+		if pinned {
+			name += " =" + v.String()
+		}
+		p.ask.request.Remove = append(p.ask.request.Remove, name)
+	}
+	for _, text := range r.Downgrade {
+		if err := p.wordDowngrade(text); err != nil {
+			return err
+		}
+	}
+	if err := p.wordReinstall(); err != nil {
+		return err
+	}
+	switch {
+	case r.World != nil:
+		return p.wordWorld()
+	case r.Lock != nil:
+		return p.wordLock()
+	}
+	return nil
 }
 
-// parseWish reads a dependency, or name@version, which pins a version.
-func parseWish(text string) (version.Dependency, error) {
-	if name, pin, found := strings.Cut(text, "@"); found && !version.IsCapability(text) {
-		text = name + " " + pin
+// wordDowngrade asks for an older build of an installed package.
+func (p *Plan) wordDowngrade(text string) error {
+	name, v, pinned, err := parseBuild(text)
+	if err != nil {
+		return err
 	}
-	d, err := version.ParseDependency(text)
-	return d, fault.Mark(err, fault.Usage, "")
+	installed := p.session.system.Package(name)
+	switch {
+	case installed == nil:
+		return fault.Mark(fmt.Errorf("package %s is not installed", name), fault.Usage, "see what is: pkgtool list")
+	case pinned && v.Compare(installed.Version) >= 0:
+		return fault.Mark(fmt.Errorf("%s %s is not older than the installed %s", name, v, installed.Version), fault.Usage, "pkgtool install "+text)
+	case pinned:
+		name += " =" + v.String()
+	}
+	p.ask.request.Downgrade = append(p.ask.request.Downgrade, name)
+	return nil
 }
 
-// openFile opens a package file and verifies who signed it.
-func (p *Plan) openFile(path string) (version.Dependency, error) {
-	pkg, err := pkgfile.OpenFile(path)
+// openGiven opens a package file and verifies who signed it.
+func (p *Plan) openGiven(ctx context.Context, place string) (version.Dependency, error) {
+	var pkg *pkgfile.Package
+	var err error
+	if strings.Contains(place, "://") {
+		pkg, err = p.session.client.FetchURL(ctx, place, nil)
+	} else if pkg, err = pkgfile.OpenFile(place); errors.Is(err, os.ErrNotExist) {
+		err = fault.Mark(err, fault.Usage, "")
+	}
 	if err != nil {
 		return version.Dependency{}, err
 	}
@@ -173,93 +238,20 @@ func (p *Plan) openFile(path string) (version.Dependency, error) {
 			if err == nil {
 				err = repoErr
 			}
-			return version.Dependency{}, fault.Mark(fmt.Errorf("%s: nobody who is trusted has signed it: %w", path, err), fault.Security,
+			return version.Dependency{}, fault.Mark(fmt.Errorf("%s: nobody who is trusted has signed it: %w", place, err), fault.Security,
 				"say whose packages you trust: --trust KEYRING")
 		}
 		f.repo = repo
 	}
-	return p.universe.addFile(f)
-}
-
-// describe words a solution for people and notes what to fetch.
-func (p *Plan) describe(solution *solver.Solution) {
-	before := map[string]int64{}
-	for _, r := range p.session.system.Installed() {
-		before[r.Name] = r.InstalledSize
-	}
-	add := func(do string, s solver.Step) {
-		step := Step{Do: do, Name: s.Package.Name, Version: s.Package.Version.String(), Repo: s.Package.Repo, Why: s.Why}
-		if s.From != nil {
-			step.From = s.From.Version.String()
-			p.DiskChange -= before[s.From.Name]
-		}
-		if e, ok := p.universe.entries[s.Package]; ok {
-			step.Download = e.Size
-			p.DiskChange += e.InstalledSize
-		}
-		if f := p.universe.files[s.Package]; f != nil {
-			step.Repo = f.repo
-			p.DiskChange += f.Manifest().InstalledSize
-		}
-		p.Download += step.Download
-		p.Steps = append(p.Steps, step)
-		p.fetch = append(p.fetch, fetchItem{s.Package, s.Why == "requested" || s.From != nil && s.From.Requested})
-	}
-	for _, s := range solution.Install {
-		add("install", s)
-	}
-	for _, s := range solution.Upgrade {
-		if s.Downgrade() {
-			add("downgrade", s)
-		} else {
-			add("upgrade", s)
-		}
-	}
-	for _, s := range solution.Remove {
-		p.Steps = append(p.Steps, Step{Do: "remove", Name: s.Package.Name, Version: s.Package.Version.String(), Why: s.Why})
-		p.change.Remove = append(p.change.Remove, s.Package.Name)
-		p.DiskChange -= before[s.Package.Name]
-	}
-	for _, held := range solution.Held {
-		p.Held = append(p.Held, held.String())
-	}
-}
-
-// reason is what the history says.
-func reason(r Request) string {
-	var parts []string
-	list := func(verb string, names []string) {
-		if len(names) > 0 {
-			parts = append(parts, verb+" "+strings.Join(names, ", "))
-		}
-	}
-	list("install", r.Install)
-	list("remove", r.Remove)
-	list("upgrade", r.Upgrade)
-	if r.UpgradeAll {
-		parts = append(parts, "upgrade everything")
-	}
-	return strings.Join(parts, "; ")
-}
-
-// Progress is told how far a plan is: what is done (fetch, write), how many
-// bytes of how many.
-type Progress func(what string, done, total int64)
-
-// Commit fetches what is needed, verifies it and carries the plan out as one
-// transaction. When it returns nil, the new generation is on disk.
-func (p *Plan) Commit(ctx context.Context, progress Progress) error {
-	if progress == nil {
-		progress = func(string, int64, int64) {}
-	}
-	if err := p.fetchAll(ctx, progress); err != nil {
-		return err
-	}
-	p.change.Time = time.Now()
-	planned, err := p.session.system.Plan(ctx, p.change)
+	p.ask.given = append(p.ask.given, f)
+	v, err := pkg.Manifest().EVR()
 	if err != nil {
-		return err
+		return version.Dependency{}, err
 	}
-	p.Config = planned.Config
-	return planned.Commit(ctx, func(done, total int64) { progress("write", done, total) })
+	for _, installed := range p.session.system.Builds(pkg.Manifest().Name) {
+		if installed.Version.Compare(v) == 0 && installed.Manifest != pkg.ManifestSHA256() {
+			p.ask.replaced = append(p.ask.replaced, installed)
+		}
+	}
+	return exactly(pkg.Manifest().Name, v)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"ashlar/pkgtool/client"
 	"ashlar/pkgtool/system"
@@ -14,16 +15,25 @@ import (
 type Options struct {
 	Root    string           // default "/"
 	Command []string         // what was typed, for the history and for who is refused meanwhile
-	Trust   *signing.Keyring // who else may sign package files given by path; nil is nobody
-	Offline bool             // use what the last refresh found, do not ask mirrors
+	Trust   *signing.Keyring // who else may sign package files given by path or URL; nil is nobody
+	Offline bool             // use what the last refresh found and what the cache has; ask no mirror
+	Kernel  string           // release of the running kernel, whose package stays; "" is that of this machine
 	Warn    func(error)      // told what went wrong and could be helped; may be nil
 }
 
 // Session works on one system. Close it after use.
 type Session struct {
-	opts   Options
-	system *system.System
-	client *client.Client
+	opts    Options
+	system  *system.System
+	client  *client.Client
+	configs []client.Config
+	phases  []Phase
+}
+
+// Phase is how long one part of the work took.
+type Phase struct {
+	Name string        `json:"name"`
+	Took time.Duration `json:"took_ns"`
 }
 
 // Open opens a system and its repositories. It reads no repository yet.
@@ -34,30 +44,50 @@ func Open(opts Options) (*Session, error) {
 	if opts.Warn == nil {
 		opts.Warn = func(error) {}
 	}
-	sys, err := system.Open(opts.Root)
-	if err != nil {
+	s := &Session{opts: opts}
+	defer s.phase("open")()
+	var err error
+	if s.system, err = system.Open(opts.Root); err != nil {
 		return nil, err
 	}
-	s := &Session{opts: opts, system: sys}
 	if err := s.openClient(); err != nil {
-		sys.Close()
+		s.system.Close()
 		return nil, err
 	}
-	if text := sys.Recovered(); text != "" {
+	if text := s.system.Recovered(); text != "" {
 		opts.Warn(errors.New(text))
 	}
 	return s, nil
 }
 
-func (s *Session) openClient() error {
+func (s *Session) openClient() (err error) {
 	dirs := client.DirsOf(s.opts.Root)
-	configs, err := client.LoadConfigs(dirs.Config)
-	if err != nil {
+	if s.configs, err = client.LoadConfigs(dirs.Config); err != nil {
 		return err
 	}
-	s.client, err = client.Open(configs, dirs, client.Options{Warn: s.opts.Warn})
+	s.client, err = client.Open(s.configs, dirs, client.Options{Offline: s.opts.Offline, Warn: s.opts.Warn})
 	return err
 }
+
+// priorities are those of the enabled repositories, by name.
+func (s *Session) priorities() map[string]int {
+	priorities := map[string]int{}
+	for i := range s.configs {
+		if c := &s.configs[i]; c.On() {
+			priorities[c.Name] = c.Priority
+		}
+	}
+	return priorities
+}
+
+// phase begins a part of the work; the function it returns ends it.
+func (s *Session) phase(name string) func() {
+	started := time.Now()
+	return func() { s.phases = append(s.phases, Phase{Name: name, Took: time.Since(started)}) }
+}
+
+// Phases tells how long each part of the work took, in their order.
+func (s *Session) Phases() []Phase { return s.phases }
 
 // Close closes the system.
 func (s *Session) Close() error { return s.system.Close() }
@@ -65,9 +95,18 @@ func (s *Session) Close() error { return s.system.Close() }
 // System is the system that the session works on.
 func (s *Session) System() *system.System { return s.system }
 
+// Client knows what the repositories offer, once something was loaded.
+func (s *Session) Client() *client.Client { return s.client }
+
 // Refresh asks the repositories what they offer now.
 func (s *Session) Refresh(ctx context.Context) ([]client.Status, error) {
 	return s.client.Refresh(ctx)
+}
+
+// Load makes known what the last refresh found.
+func (s *Session) Load(ctx context.Context) error {
+	_, err := s.client.Load(ctx)
+	return err
 }
 
 // Available makes known what the last refresh found and returns it.
@@ -81,8 +120,10 @@ func (s *Session) Available(ctx context.Context) ([]client.Entry, error) {
 func (s *Session) offers(ctx context.Context, needed bool) error {
 	var err error
 	if s.opts.Offline || !needed {
+		defer s.phase("load")()
 		_, err = s.client.Load(ctx)
 	} else {
+		defer s.phase("refresh")()
 		_, err = s.client.Refresh(ctx)
 	}
 	if err != nil && !needed {

@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"ashlar/pkgtool/install"
+	"ashlar/pkgtool/system"
+)
+
+// messages is where a plan is shown that will be carried out.
+func (a *App) messages() io.Writer {
+	if a.Quiet {
+		return io.Discard
+	}
+	return a.Err
+}
+
+func showPlan(w io.Writer, plan *install.Plan) {
+	if plan.Empty() {
+		fmt.Fprintln(w, "nothing to do")
+	}
+	for _, s := range plan.Steps {
+		versions, from, size := s.Version, "", ""
+		if s.From != "" {
+			versions = s.From + " -> " + s.Version
+		}
+		if s.Repo != "" {
+			from = s.Repo + ", "
+		}
+		if s.Do != "remove" && s.Download > 0 {
+			size = ", " + mebibytes(s.Download)
+		}
+		fmt.Fprintf(w, "%-9s %s %s  (%s%s%s)\n", s.Do, s.Name, versions, from, printable(s.Why), size)
+	}
+	showMarks(w, plan)
+	for _, h := range plan.Held {
+		fmt.Fprintf(w, "held back %s %s: %s\n", h.Name, h.Version, printable(h.Why))
+	}
+	showConsequences(w, plan)
+}
+
+func showMarks(w io.Writer, plan *install.Plan) {
+	if len(plan.Explicit) > 0 {
+		fmt.Fprintf(w, "asked for from now on: %s\n", strings.Join(plan.Explicit, ", "))
+	}
+	if len(plan.Automatic) > 0 {
+		fmt.Fprintf(w, "no longer asked for: %s\n", strings.Join(plan.Automatic, ", "))
+	}
+}
+
+// showConsequences tells what a plan means besides packages that come and go.
+func showConsequences(w io.Writer, plan *install.Plan) {
+	for _, running := range plan.Protected {
+		fmt.Fprintf(w, "%s is the running kernel: without it no driver can be loaded until the next boot\n", running)
+	}
+	for _, note := range plan.Config {
+		fmt.Fprintln(w, configNoteText(note))
+	}
+	for _, path := range plan.Carried {
+		fmt.Fprintf(w, "/%s belongs to no package and stays\n", printable(path))
+	}
+	for _, path := range plan.Saved {
+		fmt.Fprintf(w, "/%s was changed by hand; a copy is kept in /.ashlar/saved\n", printable(path))
+	}
+	if len(plan.Triggers) > 0 {
+		fmt.Fprintf(w, "triggers: %s\n", printable(strings.Join(plan.Triggers, ", ")))
+	}
+	for _, s := range plan.Space {
+		fmt.Fprintf(w, "space on %s: %s needed, %s free\n", printable(s.Path), mebibytes(s.Need), mebibytes(s.Free))
+	}
+	if len(plan.Steps) > 0 {
+		fmt.Fprintf(w, "to download %s", mebibytes(plan.Download))
+		if plan.Packages > plan.Download {
+			fmt.Fprintf(w, " of %s", mebibytes(plan.Packages))
+		}
+		fmt.Fprintf(w, ", on disk %+.1f MiB\n", float64(plan.DiskChange)/(1<<20))
+	}
+}
+
+func showDone(w io.Writer, plan *install.Plan, generation int) {
+	counts := map[string]int{}
+	for _, s := range plan.Steps {
+		counts[s.Do]++
+	}
+	var parts []string
+	for _, verb := range []struct{ do, done string }{{"install", "installed"}, {"upgrade", "upgraded"}, {"downgrade", "downgraded"}, {"reinstall", "reinstalled"}, {"remove", "removed"}} {
+		if n := counts[verb.do]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, verb.done))
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"noted what you asked for"}
+	}
+	fmt.Fprintf(w, "%s; this is generation %d\n", strings.Join(parts, ", "), generation)
+	for _, note := range plan.Config {
+		fmt.Fprintln(w, configNoteText(note))
+	}
+}
+
+func showTiming(w io.Writer, phases []install.Phase) {
+	var total time.Duration
+	for _, p := range phases {
+		fmt.Fprintf(w, "%-10s %9.1f ms\n", p.Name, float64(p.Took)/1e6)
+		total += p.Took
+	}
+	fmt.Fprintf(w, "%-10s %9.1f ms\n", "together", float64(total)/1e6)
+}
+
+// configNoteText says in one line what happens to an edited configuration file.
+func configNoteText(n system.ConfigNote) string {
+	file := printable(n.Path)
+	switch {
+	case n.Kept || n.New == "":
+		return fmt.Sprintf("kept your edited %s", file)
+	default:
+		return fmt.Sprintf("kept your edited %s; the package's version is %s", file, printable(n.New))
+	}
+}
