@@ -60,9 +60,10 @@ func (p *Package) decodeData(i int) (*[]byte, error) {
 func (p *Package) checkMembers(i int, b []byte, wanted []*File) error {
 	layout := p.frames[i]
 	all := wanted == nil
+	var header []byte
 	for n := layout.first; n < layout.last; n++ {
 		f := &p.manifest.Files[n]
-		header := p.header(f)
+		header = p.appendHeader(header[:0], f)
 		if !bytes.HasPrefix(b, header) {
 			return fmt.Errorf("file %.200q: tar header differs from the manifest", f.Path)
 		}
@@ -92,7 +93,7 @@ func (p *Package) checkMembers(i int, b []byte, wanted []*File) error {
 // needs all pieces.
 func (p *Package) checkSplit(layout frameLayout, b []byte) error {
 	f := &p.manifest.Files[layout.first]
-	header := p.header(f)
+	header := p.appendHeader(nil, f)
 	if layout.from == 0 && !bytes.HasPrefix(b, header) {
 		return fmt.Errorf("file %.200q: tar header differs from the manifest", f.Path)
 	}
@@ -102,12 +103,12 @@ func (p *Package) checkSplit(layout frameLayout, b []byte) error {
 	return nil
 }
 
-func (p *Package) header(f *File) []byte {
+func (p *Package) appendHeader(out []byte, f *File) []byte {
 	attr := f
 	if f.Type == TypeHardlink {
 		attr = p.manifest.File(f.Target)
 	}
-	return tarHeader(f, attr, p.manifest.Provenance.Epoch)
+	return appendTarHeader(out, f, attr, p.manifest.Provenance.Epoch)
 }
 
 // contentOf returns the part of a decompressed frame that is content of f.

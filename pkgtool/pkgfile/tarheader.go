@@ -18,21 +18,33 @@ func padding(size int64) int64 { return -size & (tarBlock - 1) }
 // header (POSIX.1-2001), preceded by a pax header only if a name, a link or an
 // extended attribute needs one. It depends on nothing but the manifest: attr is
 // where mode and owner come from, which for a hard link is its target.
-func tarHeader(f, attr *File, epoch int64) []byte {
+func tarHeader(f, attr *File, epoch int64) []byte { return appendTarHeader(nil, f, attr, epoch) }
+
+func appendTarHeader(out []byte, f, attr *File, epoch int64) []byte {
 	name := f.Path
 	if f.Type == TypeDir {
 		name += "/"
 	}
-	var out []byte
 	if records := paxRecords(name, f); records != "" {
 		h := ustar("PaxHeaders/pax", 'x', 0o644, int64(len(records)), epoch, "", "root", "root")
 		out = append(out, h[:]...)
 		out = append(out, records...)
 		out = append(out, make([]byte, padding(int64(len(records))))...)
 	}
-	kind := map[string]byte{TypeFile: '0', TypeHardlink: '1', TypeSymlink: '2', TypeDir: '5'}[f.Type]
-	h := ustar(name, kind, attr.Mode, f.Size, epoch, f.Target, attr.Owner, attr.Group)
+	h := ustar(name, tarKind(f.Type), attr.Mode, f.Size, epoch, f.Target, attr.Owner, attr.Group)
 	return append(out, h[:]...)
+}
+
+func tarKind(fileType string) byte {
+	switch fileType {
+	case TypeHardlink:
+		return '1'
+	case TypeSymlink:
+		return '2'
+	case TypeDir:
+		return '5'
+	}
+	return '0'
 }
 
 // headerSize is len(tarHeader(f, ...)).
