@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,7 +30,7 @@ func (s *Store) Adopt(o *Object, dir int, name string) error {
 	if err != nil {
 		return fmt.Errorf("adopt %s: %w", name, err)
 	}
-	f := os.NewFile(uintptr(fd), name)
+	f := rawFile(fd)
 	defer f.Close()
 	if err := match(context.Background(), f, o); err != nil {
 		return fmt.Errorf("adopt %s: %w", name, err)
@@ -44,7 +43,7 @@ func (s *Store) Adopt(o *Object, dir int, name string) error {
 
 // adopt links a proved file into the store, and proves that it was that one:
 // the name may have been given to another meanwhile.
-func adopt(store int, key Key, f *os.File, dir int, name string) error {
+func adopt(store int, key Key, f rawFile, dir int, name string) error {
 	path := key.path()
 	mutate("link", path)
 	err := unix.Linkat(dir, name, store, path, 0)
@@ -66,7 +65,7 @@ func adopt(store int, key Key, f *os.File, dir int, name string) error {
 		return err
 	}
 	var proved, linked unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &proved); err != nil {
+	if err := unix.Fstat(int(f), &proved); err != nil {
 		return err
 	}
 	err = unix.Fstatat(store, path, &linked, unix.AT_SYMLINK_NOFOLLOW)

@@ -30,16 +30,21 @@ func (s *Store) Open(o *Object) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return open(dir, o.Key())
+	path := o.Key().path()
+	f, err := open(dir, path)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(f), path), nil
 }
 
-func open(dir int, key Key) (*os.File, error) {
-	path := key.path()
+// open opens an object for reading.
+func open(dir int, path string) (rawFile, error) {
 	fd, err := openat(dir, path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open object %s: %w", path, err)
+		return there, fmt.Errorf("open object %s: %w", path, err)
 	}
-	return os.NewFile(uintptr(fd), path), nil
+	return rawFile(fd), nil
 }
 
 // Check proves that the object is what it should be: type, size, mode, owner,
@@ -48,27 +53,32 @@ func (s *Store) Check(ctx context.Context, o *Object) error {
 	if o.Size == 0 {
 		return ctx.Err()
 	}
-	f, err := s.Open(o)
+	dir, err := s.dir()
+	if err != nil {
+		return err
+	}
+	path := o.Key().path()
+	f, err := open(dir, path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	if err := match(ctx, f, o); err != nil {
-		return fmt.Errorf("object %s: %w", o.Key().path(), err)
+		return fmt.Errorf("object %s: %w", path, err)
 	}
 	return nil
 }
 
 // match proves that an open file is what the object says.
-func match(ctx context.Context, f *os.File, o *Object) error {
+func match(ctx context.Context, f rawFile, o *Object) error {
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+	if err := unix.Fstat(int(f), &st); err != nil {
 		return err
 	}
 	if misfit := o.misfit(&st); misfit != "" {
 		return fmt.Errorf("%s: %w", misfit, ErrDiffers)
 	}
-	attributes, err := readAttributes(int(f.Fd()))
+	attributes, err := readAttributes(int(f))
 	if err != nil {
 		return err
 	}
@@ -82,7 +92,7 @@ func match(ctx context.Context, f *os.File, o *Object) error {
 			return fmt.Errorf("attribute %s: %w", name, ErrDiffers)
 		}
 	}
-	sum, err := hashOf(ctx, f)
+	sum, err := hashOf(ctx, f, st.Size)
 	if err != nil {
 		return err
 	}
@@ -129,22 +139,24 @@ func readAttributes(fd int) (map[string][]byte, error) {
 
 var readBuffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b }}
 
-// hashOf is the hexadecimal SHA-256 of what is left to read of f.
-func hashOf(ctx context.Context, f *os.File) (string, error) {
+// hashOf is the hexadecimal SHA-256 of a file of that size, just opened.
+func hashOf(ctx context.Context, f rawFile, size int64) (string, error) {
 	buffer := readBuffers.Get().(*[]byte)
 	defer readBuffers.Put(buffer)
 	sum := sha256.New()
-	for {
+	for size > 0 {
 		if err := ctx.Err(); err != nil {
 			return "", err
 		}
 		n, err := f.Read(*buffer)
-		sum.Write((*buffer)[:n])
 		if err == io.EOF {
-			return hex.EncodeToString(sum.Sum(nil)), nil
+			return "", fmt.Errorf("became shorter: %w", ErrDiffers)
 		}
 		if err != nil {
 			return "", err
 		}
+		sum.Write((*buffer)[:n])
+		size -= int64(n)
 	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }

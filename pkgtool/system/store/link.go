@@ -53,13 +53,13 @@ func (s *Store) linkFresh(store int, key Key, o *Object, dir int, path string) e
 	if err != unix.EMLINK {
 		return err // somebody else has just done it
 	}
-	old, err := open(store, key)
+	old, err := open(store, key.path())
 	if err != nil {
 		return err
 	}
 	defer old.Close()
 	var st unix.Stat_t
-	if err := unix.Fstat(int(old.Fd()), &st); err != nil {
+	if err := unix.Fstat(int(old), &st); err != nil {
 		return err
 	}
 	if err := s.replace(store, key, o, st.Mtim.Sec, old); err != nil {

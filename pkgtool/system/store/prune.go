@@ -117,7 +117,7 @@ func parseKey(text string) (key Key, ok bool) {
 
 // proved says whether an object is what its name says.
 func (p *pruning) proved(key Key) (bool, error) {
-	f, err := open(p.store, key)
+	f, err := open(p.store, key.path())
 	if err != nil {
 		return false, nil // no regular file, or not readable: not what we made
 	}
@@ -130,19 +130,19 @@ func (p *pruning) proved(key Key) (bool, error) {
 }
 
 // describe reads back what object a file is, or nil if it can be none.
-func describe(ctx context.Context, f *os.File) (*Object, error) {
+func describe(ctx context.Context, f rawFile) (*Object, error) {
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+	if err := unix.Fstat(int(f), &st); err != nil {
 		return nil, err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size == 0 {
 		return nil, nil
 	}
-	sum, err := hashOf(ctx, f)
+	sum, err := hashOf(ctx, f, st.Size)
 	if err != nil {
 		return nil, err
 	}
-	attributes, err := readAttributes(int(f.Fd()))
+	attributes, err := readAttributes(int(f))
 	if err != nil {
 		return nil, err
 	}
