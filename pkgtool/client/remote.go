@@ -203,12 +203,18 @@ func (r *repository) remoteFrom(ctx context.Context, m mirror, e Entry) (*Remote
 		}
 		return remote, err
 	}
-	var remote *Remote
-	err := r.client.opts.Limits.retry(ctx, func() (err error) {
-		remote, err = r.metaFrom(ctx, m, e)
-		return err
-	})
-	return remote, missing(err)
+	for {
+		whole := r.isRangeless(m)
+		var remote *Remote
+		err := r.client.opts.Limits.retry(ctx, func() (err error) {
+			remote, err = r.metaFrom(ctx, m, e)
+			return err
+		})
+		if whole || !errors.Is(err, errRange) {
+			return remote, missing(err)
+		}
+		r.noteRangeless(m)
+	}
 }
 
 // metaFrom asks for the meta frame, or for the whole of a small package.
@@ -220,9 +226,6 @@ func (r *repository) metaFrom(ctx context.Context, m mirror, e Entry) (*Remote, 
 		end = e.Size
 	}
 	a, err := r.askSpan(ctx, m, &e.Entry, 0, end)
-	if errors.Is(err, errRange) {
-		a, err = r.askSpan(ctx, m, &e.Entry, 0, e.Size)
-	}
 	if err != nil {
 		return nil, err
 	}
