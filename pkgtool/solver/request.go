@@ -76,7 +76,7 @@ func parseBuilds(text string) (version.Dependency, error) {
 	if name, at, found := strings.Cut(text, "@"); found && !version.IsCapability(name) {
 		text = name + " " + at
 	}
-	return version.ParseDependency(text)
+	return version.ParseForeignDependency(text)
 }
 
 func notInstalled(what string) error {

@@ -137,7 +137,7 @@ func parseTerm(op, epoch, text string) (term releaseTerm, hasRelease bool, err e
 }
 
 // Exactly returns the constraint that allows one version, release and epoch
-// included, and no other.
+// included; whatever the epoch if v has none.
 func Exactly(v Version) Constraint {
 	op := "="
 	return Constraint{text: op + v.String(), groups: []group{{releases: []releaseTerm{{op, v}}}}}

@@ -27,12 +27,23 @@ type Dependency struct {
 // "pkgconfig(zlib) >=1.2", or alternatives "a | b >=2 | soname(x)". A single
 // bar separates alternatives; a double one belongs to a constraint.
 func ParseDependency(text string) (Dependency, error) {
+	return parseDependency(text, cutName)
+}
+
+// ParseForeignDependency is [ParseDependency] for names of any system: they are
+// visible ASCII characters outside of | , < > = ! ~ ^ @, and between matching
+// parentheses these too, as in "libz.so.1()(64bit)".
+func ParseForeignDependency(text string) (Dependency, error) {
+	return parseDependency(text, cutForeignName)
+}
+
+func parseDependency(text string, cut nameCutter) (Dependency, error) {
 	first, rest, more := cutAlternative(text)
-	d, err := parseAlternative(first)
+	d, err := parseAlternative(first, cut)
 	for more && err == nil {
 		var next Dependency
 		first, rest, more = cutAlternative(rest)
-		if next, err = parseAlternative(first); err == nil {
+		if next, err = parseAlternative(first, cut); err == nil {
 			d.Or = append(d.Or, next)
 		}
 	}
@@ -68,8 +79,8 @@ func cutAlternative(text string) (first, rest string, found bool) {
 	return text, "", false
 }
 
-func parseAlternative(text string) (Dependency, error) {
-	name, rest, err := cutName(text)
+func parseAlternative(text string, cut nameCutter) (Dependency, error) {
+	name, rest, err := cut(text)
 	if err != nil {
 		return Dependency{}, fmt.Errorf("dependency %q: %w", text, err)
 	}
@@ -144,7 +155,17 @@ type Provide struct {
 // ParseProvide reads "name" or "name = version". The release may be left out
 // and the semantic version may be short: "pkgconfig(zlib) = 1.2" is 1.2.0.
 func ParseProvide(text string) (Provide, error) {
-	name, rest, err := cutName(text)
+	return parseProvide(text, cutName)
+}
+
+// ParseForeignProvide is [ParseProvide] for names as [ParseForeignDependency]
+// takes them.
+func ParseForeignProvide(text string) (Provide, error) {
+	return parseProvide(text, cutForeignName)
+}
+
+func parseProvide(text string, cut nameCutter) (Provide, error) {
+	name, rest, err := cut(text)
 	if err != nil {
 		return Provide{}, fmt.Errorf("provide %q: %w", text, err)
 	}
@@ -199,6 +220,9 @@ func CheckName(name string) error {
 // rather than a package's name.
 func IsCapability(name string) bool { return strings.HasSuffix(name, ")") }
 
+// nameCutter splits a dependency or provide into its name and what follows.
+type nameCutter func(text string) (name, rest string, err error)
+
 // cutName splits a dependency or provide into its name and what follows.
 func cutName(text string) (name, rest string, err error) {
 	if open := strings.IndexByte(text, '('); open >= 0 && isKind(text[:open]) {
@@ -221,6 +245,35 @@ func cutName(text string) (name, rest string, err error) {
 		}
 	}
 	if len(name) > maxName {
+		return "", "", fmt.Errorf("the name is longer than %d bytes", maxName)
+	}
+	return name, strings.Trim(rest, " \t"), nil
+}
+
+// cutForeignName is cutName for names of any system.
+func cutForeignName(text string) (name, rest string, err error) {
+	end, depth := 0, 0
+scan:
+	for ; end < len(text); end++ {
+		switch c := text[end]; {
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		case c <= ' ' || c > '~' || depth == 0 && strings.IndexByte("|,<>=!~^@", c) >= 0:
+			break scan
+		}
+		if depth < 0 {
+			break
+		}
+	}
+	name, rest = text[:end], text[end:]
+	switch {
+	case name == "":
+		return "", "", fmt.Errorf("%.60q does not begin with a name", text)
+	case depth != 0:
+		return "", "", fmt.Errorf("the parentheses in %.60q do not match", name)
+	case len(name) > maxName:
 		return "", "", fmt.Errorf("the name is longer than %d bytes", maxName)
 	}
 	return name, strings.Trim(rest, " \t"), nil

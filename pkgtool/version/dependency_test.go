@@ -27,6 +27,26 @@ func TestDependencyText(t *testing.T) {
 	}
 }
 
+func TestForeignNames(t *testing.T) {
+	for text, want := range map[string]string{
+		"A": "A", "NetworkManager >=1 | B": "NetworkManager >=1 | B", "libz.so.1()(64bit)": "libz.so.1()(64bit)", "/usr/bin/env": "/usr/bin/env",
+		"perl(Foo::Bar)>=2": "perl(Foo::Bar) >=2", "rtld(GNU_HASH)": "rtld(GNU_HASH)", "python:any": "python:any", "zlib >=1.2": "zlib >=1.2",
+	} {
+		d, err := ParseForeignDependency(text)
+		if err != nil || d.String() != want {
+			t.Errorf("%q gives %q, %v; want %q", text, d, err, want)
+		}
+	}
+	for _, text := range []string{"", " ", "a(", "a)", "a)(", ">=1", "a b", "ä", "a\x00", "a,b", "a@1", "a(\x01)", strings.Repeat("a", 300)} {
+		if d, err := ParseForeignDependency(text); err == nil {
+			t.Errorf("%q parsed as %q", text, d)
+		}
+	}
+	if p, err := ParseForeignProvide("Foo(1) = 2.1-3"); err != nil || p.String() != "Foo(1) = 2.1.0-3" {
+		t.Errorf("%v, %v", p, err)
+	}
+}
+
 func TestProvideText(t *testing.T) {
 	for text, want := range map[string]string{
 		"mta": "mta", "pkgconfig(zlib) = 1.2.13": "pkgconfig(zlib) = 1.2.13", "pkgconfig(x)=1.2": "pkgconfig(x) = 1.2.0",
@@ -77,6 +97,13 @@ func FuzzParseDependency(f *testing.F) {
 			if again, err := ParseDependency(d.String()); err != nil || again.String() != d.String() {
 				t.Fatalf("%q: %q, %v", text, d, err)
 			}
+		}
+		if d, err := ParseForeignDependency(text); err == nil {
+			if again, err := ParseForeignDependency(d.String()); err != nil || again.String() != d.String() {
+				t.Fatalf("%q: %q, %v", text, d, err)
+			}
+		} else if _, err := ParseDependency(text); err == nil {
+			t.Fatalf("%q is a dependency, but not one of any system", text)
 		}
 		if p, err := ParseProvide(text); err == nil {
 			if again, err := ParseProvide(p.String()); err != nil || again.String() != p.String() {
