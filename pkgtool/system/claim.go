@@ -36,8 +36,8 @@ func claimAll(manifests []*pkgfile.Manifest) (claims, error) {
 	for _, m := range manifests {
 		for i := range m.Files {
 			f := &m.Files[i]
-			if f.Path == stateDir || strings.HasPrefix(f.Path, stateDir+"/") {
-				conflicts = append(conflicts, fmt.Sprintf("%s of %s: the folder belongs to pkgtool", f.Path, m.Name))
+			if f.Path == stateDir || strings.HasPrefix(f.Path, stateDir+"/") || f.Path == identityPath {
+				conflicts = append(conflicts, fmt.Sprintf("%s of %s: it belongs to pkgtool", f.Path, m.Name))
 				continue
 			}
 			old, taken := all[f.Path]

@@ -22,7 +22,7 @@ type disk struct {
 	mutate  func(what string)
 }
 
-type folder struct {
+type folder struct { // an open one
 	path string
 	fd   int
 }

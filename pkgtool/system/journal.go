@@ -1,11 +1,14 @@
 package system
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"strconv"
+
+	"ashlar/pkgtool/fault"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,11 +32,18 @@ const (
 	doMkdir  = "mkdir"  // make a folder, or give an existing one mode and owner
 	doPut    = "put"    // move staged file N to the path
 	doChmod  = "chmod"  // give a folder its mode
+
+	doExchange = "exchange" // make the tree at From that at Path, whose place it takes
+	doMove     = "move"     // rename From to Path, unless something is there
+	doSave     = "save"     // the same for what is kept aside
+	doTime     = "time"     // give a folder the time of those that nobody else changed
 )
 
 type operation struct {
 	Do     string            `json:"do"`
 	Path   string            `json:"path"`
+	From   string            `json:"from,omitempty"`
+	Tree   string            `json:"tree,omitempty"` // identity of the tree that is at Path afterwards
 	Staged int               `json:"staged,omitempty"`
 	Mode   uint32            `json:"mode,omitempty"`
 	UID    uint32            `json:"uid,omitempty"`
@@ -50,22 +60,40 @@ func (d *disk) readJournal() (*journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the journal: %w", err)
 	}
-	j := &journal{}
-	if err := json.Unmarshal(data, j); err != nil {
-		return nil, damaged(fmt.Errorf("read the journal: %w", err))
+	j, err := decodeJournal(data)
+	if err != nil {
+		return nil, fault.Mark(fmt.Errorf("%s is damaged: %w", journalPath, err), fault.Security,
+			"remove the file, then run pkgtool verify --repair, which makes the system the last whole generation again")
 	}
-	if j.Format != formatVersion {
+	if !knownFormat(j.Format) {
 		return nil, fmt.Errorf("the journal has format %d, this pkgtool knows %d; finish with the pkgtool that began", j.Format, formatVersion)
 	}
 	return j, nil
 }
 
-// complete does everything that is left of a committed transaction.
-func (d *disk) complete(j *journal) error {
-	if err := d.apply(j.Operations); err != nil {
-		return err
+// encode writes the journal and a line with its hash.
+func (j *journal) encode() ([]byte, error) {
+	data, err := encodeJSON(j)
+	return append(data, hexSum(data)+"\n"...), err
+}
+
+func decodeJournal(data []byte) (*journal, error) {
+	j := &journal{}
+	body, sum, _ := bytes.Cut(data, []byte("\n"))
+	if err := json.Unmarshal(body, j); err != nil {
+		return nil, err
 	}
-	if err := d.syncAll(); err != nil {
+	// Format 1 had no hash.
+	if j.Format != 1 && string(sum) != hexSum(data[:len(body)+1])+"\n" {
+		return nil, errors.New("its hash is not right")
+	}
+	return j, nil
+}
+
+// complete does everything that is left of a committed transaction.
+func (s *System) complete(j *journal) error {
+	d := s.disk
+	if err := d.apply(j.Operations); err != nil {
 		return err
 	}
 	temporary := currentPath + ".tmp"
@@ -75,7 +103,13 @@ func (d *disk) complete(j *journal) error {
 	if err := d.symlink(fmt.Sprintf("generations/%d", j.To), temporary); err != nil {
 		return err
 	}
-	if err := d.moveInto(temporary, currentPath); err != nil {
+	if err := d.rename(temporary, currentPath); err != nil {
+		return err
+	}
+	if err := d.syncAll(); err != nil {
+		return err
+	}
+	if err := s.store.Seal(); err != nil {
 		return err
 	}
 	if err := d.unlink(journalPath); err != nil {
@@ -124,16 +158,71 @@ func (d *disk) applyOne(staging int, o operation) error {
 	case doChmod:
 		return d.setFolder(o)
 	case doPut:
-		err := d.renameFrom(staging, strconv.Itoa(o.Staged), o.Path)
-		if errors.Is(err, fs.ErrNotExist) {
-			if st, statErr := d.lstat(o.Path); statErr == nil && st != nil {
-				return nil // an earlier run has moved it
-			}
+		return d.putStaged(staging, o)
+	case doExchange:
+		return d.exchangeTree(o)
+	case doMove:
+		_, err := d.move(o.From, o.Path)
+		return err
+	case doSave:
+		if err := d.makeAll(folderOf(o.Path), 0o700); err != nil {
+			return err
+		}
+		_, err := d.move(o.From, o.Path)
+		return err
+	case doTime:
+		err := d.setTime(o.Path, treeTime)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoFolder) {
+			return nil
 		}
 		return err
 	default:
 		return damaged(fmt.Errorf("the journal has an unknown operation"))
 	}
+}
+
+// putStaged renames a staged file into place. On another file system it is
+// copied beside its place first.
+func (d *disk) putStaged(staging int, o operation) error {
+	name := strconv.Itoa(o.Staged)
+	err := d.renameFrom(staging, name, o.Path)
+	if errors.Is(err, unix.EXDEV) {
+		err = d.copyStaged(staging, name, o.Path)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		if st, statErr := d.lstat(o.Path); statErr == nil && st != nil {
+			return nil // an earlier run has moved it
+		}
+	}
+	return err
+}
+
+// exchangeTree puts a new tree in the place of the old one, unless an earlier
+// run has done so. What a tree is stands in it.
+func (d *disk) exchangeTree(o operation) error {
+	live, err := d.identity("")
+	if err != nil {
+		return err
+	}
+	if live == o.Tree {
+		return nil
+	}
+	spare, err := d.identity(folderOf(o.From))
+	if err != nil {
+		return err
+	}
+	if spare != o.Tree {
+		return damaged(fmt.Errorf("neither %s nor %s is the tree of the new generation", o.Path, o.From))
+	}
+	st, err := d.lstat(o.Path)
+	if err != nil {
+		return err
+	}
+	if st == nil { // the first tree of all
+		_, err := d.move(o.From, o.Path)
+		return err
+	}
+	return d.exchange(o.From, o.Path)
 }
 
 // setFolder gives a folder its owner, mode and attributes. The mode comes last

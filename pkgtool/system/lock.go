@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,12 +42,56 @@ func (d *disk) lock(command []string) (*os.File, error) {
 			return nil, fmt.Errorf("lock the system: %w", err)
 		}
 		holder, _ := io.ReadAll(io.LimitReader(f, 4096))
-		return nil, &LockedError{printable(string(holder))}
+		return nil, &LockedError{Holder: printable(string(holder))}
 	}
 	// Who holds the lock is information only; failing to write it is no harm.
 	f.Truncate(0)
 	fmt.Fprintf(f, "process %d, %s\n", os.Getpid(), strings.Join(command, " "))
 	return f, nil
+}
+
+// BackgroundFlag marks the command that prunes in the background. It gives way to
+// every other one.
+const BackgroundFlag = "--background"
+
+// patience is how long a pruner in the background may take to give way.
+const patience = 2 * time.Second
+
+// waitForPruner is lock, but it asks a pruner that works in the background to
+// end, and waits for that.
+func (d *disk) waitForPruner(command []string) (*os.File, error) {
+	deadline := time.Now().Add(patience)
+	asked := 0
+	for {
+		f, err := d.lock(command)
+		var locked *LockedError
+		if !errors.As(err, &locked) || slices.Contains(command, BackgroundFlag) {
+			return f, err
+		}
+		pid := locked.pruner()
+		if pid == 0 || time.Now().After(deadline) {
+			return nil, err
+		}
+		if pid != asked {
+			asked = pid
+			unix.Kill(pid, unix.SIGTERM)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// pruner returns the process that holds the lock if it is one that prunes in the
+// background, else 0. The lock's text alone could be of a process that is gone.
+func (e *LockedError) pruner() int {
+	var pid int
+	if _, err := fmt.Sscanf(e.Holder, "process %d,", &pid); err != nil || pid <= 1 || !strings.Contains(e.Holder, BackgroundFlag) {
+		return 0
+	}
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil || !slices.Contains(strings.Split(string(line), "\x00"), BackgroundFlag) {
+		return 0
+	}
+	return pid
 }
 
 // printable makes text from a file safe to show on a terminal.

@@ -69,7 +69,7 @@ func fullDiskChild(t child, root string) {
 	big := spec{"big", "1.0.0", "file usr/big 0644 " + noise(3<<20)}
 	many := spec{"many", "1.0.0", ""}
 	for i := range 300 {
-		many.files += fmt.Sprintf("file usr/many/%d 0644 x\n", i)
+		many.files += fmt.Sprintf("file usr/many/%d 0644 %d\n", i, i)
 	}
 	for _, c := range []struct {
 		options string

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ashlar/pkgtool/pkgfile"
+	"ashlar/pkgtool/system/trigger"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,6 +24,8 @@ type Change struct {
 	Reason    string    // for the history: "install zlib"
 	Command   []string  // for the history: what was typed
 	Time      time.Time // for the history
+
+	NoTriggers bool // leave out what triggers would make, where they cannot run
 }
 
 // Addition is a package to install. Its signature has been verified by the
@@ -43,251 +46,283 @@ type Plan struct {
 	Space    []Space      // the same for each file system, with what is free
 	Config   []ConfigNote // configuration files that an administrator has edited
 	Carried  []string     // paths in /usr that no package owns; they come along
-	Saved    []string     // package files in /usr that somebody replaced; they are kept in /.ashlar/saved
+	Saved    []string     // package files that somebody replaced; they are kept in /.ashlar/saved
 	Triggers []string     // names of the triggers that run
+	InPlace  bool         // files are replaced one by one, since /usr cannot be exchanged here
 
-	system *System
-	change Change
-	next   *Generation
-	owners *owners
-	staged map[*pkgfile.Package]map[string]int // number by path in the package
+	system    *System
+	target    *target
+	from      *Generation
+	next      *Generation
+	before    *ownership
+	after     *ownership
+	live      *delta // between what is installed and what will be
+	owners    *owners
+	unsettled bool              // users and groups are still to be given numbers
+	accounts  map[string][]byte // texts of etc/passwd and its like that change
+	bases     configBases
+	merges    []configMerge
+	restore   map[string]bool // paths to write again though nothing changed
 
-	gone   map[string]*pkgfile.File // what leaving packages own, by path
-	above  map[string]bool          // the folders that gone paths are in
-	shared map[string]bool          // folders of packages that stay
-	turned map[string]bool          // folders on disk that become something else
-	absent map[string]bool          // folders asked for: whether they are missing on disk
-	device uint64                   // of the root's file system
-	target claims
-	puts   map[string]string // where each file to write goes, by its path
+	wanted  []wanted // objects to make from packages
+	adopted []entry  // objects to make from what is on disk
+	staged  []stagedFile
 
-	early, mkdirs, moves, late, modes []operation
+	stagedAt  map[string]int // where the operation is that puts a file, by its path
+	due       []trigger.Trigger
+	generated []byte // a new list of what triggers made
+
+	above  map[string]bool         // the folders that gone paths are in
+	turned map[string]bool         // folders on disk that become something else
+	absent map[string]bool         // folders asked for: whether they are missing on disk
+	device uint64                  // of the state's file system
+	mounts map[string]*unix.Stat_t // folders on disk, to tell file systems apart
+	puts   map[string]string
+
+	folders map[string]*pkgfile.File // those that operations make
+
+	dirty    map[string]bool // folders of the tree that somebody else has changed
+	deviates bool            // the tree lacks something, so it must not serve as spare
+
+	tree, early, mkdirs, moves, late, modes, times []operation
 }
 
-// plan works out a change against the files that are on the disk.
-func (s *System) plan(ctx context.Context, change Change) (*Plan, error) {
-	p := &Plan{system: s, change: change, staged: map[*pkgfile.Package]map[string]int{}, puts: map[string]string{},
-		gone: map[string]*pkgfile.File{}, above: map[string]bool{}, shared: map[string]bool{}, turned: map[string]bool{}, absent: map[string]bool{}}
+// Plan works out what a change means, without changing anything. The error
+// says all that stands in its way. The system need not be locked; Commit locks
+// it and fails if it has changed since.
+func (s *System) Plan(ctx context.Context, change Change) (*Plan, error) {
+	t, err := s.targetOf(change)
+	if err != nil {
+		return nil, err
+	}
+	return s.plan(ctx, t, nil)
+}
+
+// plan works out how to reach a target. restore are paths to write again.
+func (s *System) plan(ctx context.Context, t *target, restore map[string]bool) (*Plan, error) {
+	p := &Plan{system: s, target: t, from: s.generation, next: t.next, restore: restore,
+		puts: map[string]string{}, above: map[string]bool{}, turned: map[string]bool{}, absent: map[string]bool{}, dirty: map[string]bool{},
+		folders: map[string]*pkgfile.File{}, stagedAt: map[string]int{}, mounts: map[string]*unix.Stat_t{}}
+	exchange, err := s.canExchange()
+	if err != nil {
+		return nil, err
+	}
+	p.InPlace = !exchange || s.inPlace
 	var root unix.Stat_t
 	if err := unix.Fstat(int(s.disk.root.Fd()), &root); err != nil {
 		return nil, err
 	}
 	p.device = root.Dev
-	manifests, err := p.nextGeneration()
-	if err != nil {
+	if p.bases, err = s.disk.readBases(p.from.Number); err != nil {
 		return nil, err
 	}
-	if p.target, err = claimAll(manifests); err != nil {
-		return nil, err
-	}
-	if err := p.resolveOwners(); err != nil {
-		return nil, err
-	}
-	var conflicts []string
-	for _, add := range change.Add {
+	steps := []func(context.Context) error{p.compare, p.planInPlace, p.planTree, p.planContent, p.planTriggers, p.checkSpace}
+	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		found, err := p.planPackage(add.Package)
-		if err != nil {
-			return nil, fmt.Errorf("plan %s: %w", add.Package.Manifest().Name, err)
-		}
-		conflicts = append(conflicts, found...)
-	}
-	if err := listConflicts("files that no package owns are in the way (move them away, or remove them)", conflicts); err != nil {
-		return nil, err
-	}
-	if err := p.planFolders(); err != nil {
-		return nil, err
-	}
-	if err := p.planRemovals(); err != nil {
-		return nil, err
-	}
-	return p, p.checkSpace()
-}
-
-// nextGeneration lists what is installed afterwards and returns its manifests.
-func (p *Plan) nextGeneration() ([]*pkgfile.Manifest, error) {
-	s, change := p.system, p.change
-	leaving := map[string]bool{}
-	for _, name := range change.Remove {
-		if s.Package(name) == nil {
-			return nil, fmt.Errorf("package %s is not installed", name)
-		}
-		leaving[name] = true
-	}
-	p.next = &Generation{Format: formatVersion, Number: s.generation.Number + 1, Time: change.Time.UTC().Truncate(time.Second),
-		Reason: change.Reason, Command: change.Command, Packages: []Record{}}
-	var manifests []*pkgfile.Manifest
-	for _, add := range change.Add {
-		r, err := newRecord(add.Package, add.Repo, add.Requested)
-		if err != nil {
+		if err := step(ctx); err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(p.next.Packages, func(o Record) bool { return o.Name == r.Name }) {
-			return nil, fmt.Errorf("package %s is given twice", r.Name)
-		}
-		leaving[r.Name] = true
-		p.next.Packages = append(p.next.Packages, r)
-		manifests = append(manifests, add.Package.Manifest())
 	}
-	for _, r := range s.generation.Packages {
-		m, err := s.Manifest(r)
-		if err != nil {
-			return nil, err
-		}
-		if leaving[r.Name] {
-			for i := range m.Files {
-				p.gone[m.Files[i].Path] = &m.Files[i]
-				for _, parent := range parents(m.Files[i].Path) {
-					p.above[parent] = true
-				}
-			}
-			continue
-		}
-		for i := range m.Files {
-			if m.Files[i].Type == pkgfile.TypeDir {
-				p.shared[m.Files[i].Path] = true
-			}
-		}
-		r.Requested = r.Requested || slices.Contains(change.Request, r.Name)
-		p.next.Packages = append(p.next.Packages, r)
-		manifests = append(manifests, m)
-	}
-	sortRecords(p.next.Packages)
-	return manifests, nil
+	sortNotes(p.Config)
+	slices.Sort(p.Carried)
+	slices.Sort(p.Saved)
+	return p, nil
 }
 
-func (p *Plan) resolveOwners() error {
-	p.owners = newOwners()
-	if !privileged { // every file becomes ours
-		return nil
+// compare finds what differs, and refuses what does not fit together.
+func (p *Plan) compare(context.Context) error {
+	s := p.system
+	var conflicts []string
+	claimed := func(a, b entry) {
+		if text := disagreement(claim{a.member.manifest, a.file}, claim{b.member.manifest, b.file}); text != "" && b.member.manifest.Name != "" {
+			conflicts = append(conflicts, text)
+		}
 	}
-	if err := p.owners.addDisk(p.system.disk); err != nil {
+	var err error
+	if p.live, err = s.between(p.from, p.next, p.target, claimed); err != nil {
 		return err
 	}
-	for _, add := range p.change.Add {
-		if err := p.owners.addPackage(add.Package); err != nil {
-			return err
+	if p.before, err = s.ownership(p.from); err != nil {
+		return err
+	}
+	if err := p.follow(); err != nil {
+		return err
+	}
+	if err := p.check(conflicts); err != nil {
+		return err
+	}
+	for path := range p.live.gone {
+		for dir := folderOf(path); dir != "" && !p.above[dir]; dir = folderOf(dir) {
+			p.above[dir] = true
 		}
 	}
-	for _, add := range p.change.Add {
-		for i := range add.Package.Manifest().Files {
-			if f := &add.Package.Manifest().Files[i]; f.Type != pkgfile.TypeHardlink {
-				if _, _, err := p.owners.of(f); err != nil {
-					return fmt.Errorf("package %s: %w", add.Package.Manifest().Name, err)
-				}
-			}
+	for path := range p.bases.Bases {
+		if len(p.after.file(path)) == 0 {
+			delete(p.bases.Bases, path)
 		}
 	}
+	p.InPlace = p.InPlace || !p.treeChanges()
+	return p.resolveOwners()
+}
+
+// treeChanges reports whether anything in the tree differs.
+func (p *Plan) treeChanges() bool {
+	for path := range p.live.come {
+		if inTree(path) && !p.live.same(path) {
+			return true
+		}
+	}
+	for path := range p.live.gone {
+		if _, comes := p.live.come[path]; inTree(path) && !comes && (p.live.gone[path].file.Type != pkgfile.TypeDir || !p.after.isFolder(path)) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(sortedKeys(p.restore), inTree)
+}
+
+// follow makes the index of the next generation.
+func (p *Plan) follow() error {
+	coming := map[int]*pkgfile.Manifest{}
+	for _, m := range p.live.coming {
+		coming[m.number] = m.manifest
+	}
+	var err error
+	if p.after, err = p.before.successor(p.from, p.next, coming); err != nil {
+		return err
+	}
+	p.after.folders = p.before.folders.successor(p.live.touched(), p.before, p.after)
 	return nil
 }
 
-// planPackage decides what happens to each file of a package, and numbers the
-// files to write. It returns conflicts with files that no package owns.
-func (p *Plan) planPackage(pkg *pkgfile.Package) (conflicts []string, err error) {
-	files := pkg.Manifest().Files
-	for i := range files {
-		f := &files[i]
-		if f.Type == pkgfile.TypeDir {
+// staying returns those of the numbers of the next generation that belong to
+// packages that stay.
+func (p *Plan) staying(numbers []int) []int {
+	return slices.DeleteFunc(numbers, func(n int) bool {
+		return n >= len(p.next.Packages) || slices.ContainsFunc(p.live.coming, func(m *member) bool { return m.number == n })
+	})
+}
+
+// direct reports whether a path is changed where it is, and not with its tree.
+func (p *Plan) direct(path string) bool { return p.InPlace || !inTree(path) }
+
+// planInPlace plans what is not exchanged with a tree.
+func (p *Plan) planInPlace(ctx context.Context) error {
+	var conflicts []string
+	for _, path := range slices.Sorted(maps.Keys(p.live.come)) {
+		e := p.live.come[path]
+		if !p.direct(path) || e.file.Type == pkgfile.TypeDir {
 			continue
 		}
-		to, conflict, err := p.planFile(pkg, f)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		to, conflict, err := p.planFile(e)
 		if err != nil {
-			return nil, err
+			return fmt.Errorf("plan %s: %w", e.member.manifest.Name, err)
 		}
 		if conflict != "" {
 			conflicts = append(conflicts, conflict)
-		} else if to != "" {
-			p.puts[f.Path] = to
+		} else if to == "" && p.restore[path] {
+			to = path
+		}
+		if to != "" {
+			p.puts[path] = to
 		}
 	}
-	p.completeLinks(files)
-	numbers := map[string]int{}
-	for i := range files {
-		f := &files[i]
-		to, write := p.puts[f.Path]
-		if !write || f.Type == pkgfile.TypeDir {
-			continue
-		}
-		number := len(p.moves) + 1
-		numbers[f.Path] = number
-		p.moves = append(p.moves, operation{Do: doPut, Path: to, Staged: number})
-		p.Inodes++
-		p.Bytes += roundUp(f.Size)
+	if err := foreignConflicts(conflicts); err != nil {
+		return err
 	}
-	p.staged[pkg] = numbers
-	return conflicts, nil
+	p.completeLinks()
+	for _, path := range slices.Sorted(maps.Keys(p.puts)) {
+		p.put(p.live.come[path], p.puts[path])
+	}
+	if err := p.planFolders(); err != nil {
+		return err
+	}
+	return p.planRemovals()
+}
+
+func foreignConflicts(conflicts []string) error {
+	return listConflicts("files that no package owns are in the way (move them away, or remove them)", conflicts)
 }
 
 // completeLinks makes sure that the names of one file are written together or
 // not at all.
-func (p *Plan) completeLinks(files []pkgfile.File) {
+func (p *Plan) completeLinks() {
 	for range 2 { // first the links' targets, then the other links to those
-		for i := range files {
-			f := &files[i]
-			if f.Type != pkgfile.TypeHardlink {
+		for path, e := range p.live.come {
+			if e.file.Type != pkgfile.TypeHardlink || !p.direct(path) {
 				continue
 			}
-			_, link := p.puts[f.Path]
-			_, target := p.puts[f.Target]
+			_, link := p.puts[path]
+			_, target := p.puts[e.file.Target]
 			if link && !target {
-				p.puts[f.Target] = f.Target
+				p.puts[e.file.Target] = e.file.Target
 			} else if target && !link {
-				p.puts[f.Path] = f.Path
+				p.puts[path] = path
 			}
 		}
 	}
 }
 
-// planFolders makes the folders of the tree that are missing or differ.
+// planFolders makes the folders that are missing or differ.
 func (p *Plan) planFolders() error {
 	d := p.system.disk
-	folders := map[string]*pkgfile.File{}
-	for _, add := range p.change.Add {
-		files := add.Package.Manifest().Files
-		for i := range files {
-			if files[i].Type == pkgfile.TypeDir {
-				folders[files[i].Path] = &files[i]
-			}
+	folders := map[string]entry{}
+	for path, e := range p.live.come {
+		if !p.direct(path) {
+			continue
 		}
+		if e.file.Type == pkgfile.TypeDir {
+			folders[path] = e
+		}
+		p.addUnlisted(folders, path)
 	}
-	for _, path := range p.target.missingFolders() {
-		folders[path] = &pkgfile.File{Path: path, Type: pkgfile.TypeDir, Mode: 0o755, Owner: "root", Group: "root"}
+	if p.InPlace {
+		p.addUnlisted(folders, identityPath)
 	}
 	for _, path := range slices.Sorted(maps.Keys(folders)) {
-		f := folders[path]
+		f := folders[path].file
 		st, err := d.lstat(path)
 		if err != nil {
 			return err
 		}
-		old := p.gone[path]
-		_, owned := p.target[path]
+		old, was := p.live.gone[path]
+		listed := folders[path].member != nil
 		switch {
-		case st != nil && !isFolder(st) && old == nil:
+		case st != nil && !isFolder(st) && !was:
 			return fmt.Errorf("%s must be a folder, but it is %s; replace it by a folder", path, kindOf(st))
 		case st != nil && !isFolder(st):
 			p.early = append(p.early, operation{Do: doUnlink, Path: path})
-		case st != nil && (!owned || p.shared[path] || old != nil && sameFolder(old, f)):
+		case st != nil && !p.restore[path] && (!listed || len(p.staying(p.after.listed(path))) > 0 || was && sameFolder(old.file, f)):
 			continue // as it should be, or as the administrator wants it
 		case st != nil && isFolder(st) && st.Dev != p.device:
 			continue // something is mounted there; its mode is not ours to set
 		}
 		o := operation{Do: doMkdir, Path: path, Mode: f.Mode, Xattrs: f.Xattrs}
-		if privileged {
-			if o.UID, o.GID, err = p.owners.of(f); err != nil {
-				return err
-			}
-		}
+		p.folders[path] = f
 		p.mkdirs = append(p.mkdirs, o)
-		p.Inodes++
-		p.Bytes += blockSize
 		if f.Mode&0o700 != 0o700 && !privileged {
 			o.Do = doChmod
 			p.modes = append(p.modes, o)
 		}
 	}
 	return nil
+}
+
+// addUnlisted adds the folders above a path that no package lists. They are
+// made with mode 0755 for root.
+func (p *Plan) addUnlisted(folders map[string]entry, path string) {
+	for dir := folderOf(path); dir != ""; dir = folderOf(dir) {
+		if _, known := folders[dir]; known {
+			return
+		}
+		if len(p.after.listed(dir)) == 0 {
+			folders[dir] = entry{file: &pkgfile.File{Path: dir, Type: pkgfile.TypeDir, Mode: 0o755, Owner: "root", Group: "root"}}
+		}
+	}
 }
 
 func sameFolder(a, b *pkgfile.File) bool {
@@ -299,12 +334,12 @@ func sameFolder(a, b *pkgfile.File) bool {
 // the way of something new of another type goes first, the rest last.
 func (p *Plan) planRemovals() error {
 	going := maps.Clone(p.turned)
-	for path, f := range p.gone {
-		if _, stays := p.target[path]; stays {
+	for path, e := range p.live.gone {
+		if !p.direct(path) || len(p.after.file(path)) > 0 || len(p.after.listed(path)) > 0 {
 			continue
 		}
-		if f.Config {
-			edited, err := p.edited(path, f)
+		if isConfig(e.file) {
+			edited, err := p.edited(e)
 			if err != nil {
 				return err
 			}
@@ -315,22 +350,16 @@ func (p *Plan) planRemovals() error {
 		}
 		going[path] = true
 	}
-	needed := map[string]bool{}
-	for path := range p.target {
-		for _, parent := range parents(path) {
-			needed[parent] = true
-		}
-	}
 	for path := range maps.Clone(going) {
 		for _, parent := range parents(path) {
-			if _, owned := p.target[parent]; !owned && !needed[parent] {
+			if !p.after.isFolder(parent) {
 				going[parent] = true
 			}
 		}
 	}
 	for _, path := range slices.Backward(slices.Sorted(maps.Keys(going))) {
 		o := operation{Do: doUnlink, Path: path}
-		if f := p.gone[path]; f == nil || f.Type == pkgfile.TypeDir || p.turned[path] {
+		if e, was := p.live.gone[path]; !was || e.file.Type == pkgfile.TypeDir || p.turned[path] {
 			o.Do = doRmdir
 		}
 		if p.turned[path] || slices.ContainsFunc(parents(path), func(parent string) bool { return p.turned[parent] }) {
@@ -361,13 +390,17 @@ func (p *Plan) checkEmptied(path string, going map[string]bool) error {
 	for _, name := range names {
 		inside := path + "/" + name
 		if !going[inside] {
-			return fmt.Errorf("folder %s becomes a %s, but %s is in it and no package owns that; move it away", path, p.target[path].file.Type, inside)
+			return turnedWithForeign(path, p.live.come[path].file.Type, inside)
 		}
 		if err := p.checkEmptied(inside, going); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func turnedWithForeign(path, kind, inside string) error {
+	return fmt.Errorf("folder %s becomes a %s, but %s is in it and no package owns that; move it away", path, kind, inside)
 }
 
 // operations returns all operations in the order in which they are applied.
@@ -377,5 +410,5 @@ func (p *Plan) operations() []operation {
 	slices.SortStableFunc(early, func(a, b operation) int { return -byPath(a, b) })
 	moves := slices.Clone(p.moves)
 	slices.SortStableFunc(moves, byPath)
-	return slices.Concat(early, p.mkdirs, moves, p.late, p.modes)
+	return slices.Concat(p.tree, early, p.mkdirs, moves, p.late, p.modes, p.times)
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"slices"
 	"strings"
 
 	"ashlar/pkgtool/pkgfile"
@@ -17,18 +16,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ConfigNote tells of a configuration file that an administrator has edited.
-type ConfigNote struct {
-	Path string `json:"path"`
-	New  string `json:"new,omitempty"`  // where the package's version was put
-	Kept bool   `json:"kept,omitempty"` // its package goes, the file stays
-}
-
-// planFile decides where a file that is no folder is written: its own path, or
-// path.new, or "" to write nothing. conflict tells of a foreign file there.
-func (p *Plan) planFile(pkg *pkgfile.Package, f *pkgfile.File) (to, conflict string, err error) {
+// planFile decides where a file that is no folder is written in place: its own
+// path, or path.new, or "" to write nothing. conflict tells of a foreign file
+// there.
+func (p *Plan) planFile(e entry) (to, conflict string, err error) {
+	f := e.file
 	var st *unix.Stat_t
-	if i := strings.LastIndexByte(f.Path, '/'); i < 0 || !p.isAbsent(f.Path[:i]) {
+	if dir := folderOf(f.Path); dir == "" || !p.isAbsent(dir) {
 		if st, err = p.system.disk.lstat(f.Path); err != nil {
 			return "", "", err
 		}
@@ -36,30 +30,36 @@ func (p *Plan) planFile(pkg *pkgfile.Package, f *pkgfile.File) (to, conflict str
 			return "", conflict, err
 		}
 	}
-	old := p.gone[f.Path]
+	old, was := p.live.gone[f.Path]
 	switch {
-	case f.Config && f.Type == pkgfile.TypeFile:
-		to, err = p.planConfig(f, old, st)
+	case isConfig(f):
+		to, err = p.planConfig(e, st)
 		return to, "", err
 	case st == nil:
 		return f.Path, "", nil
 	case isFolder(st):
-		if !p.above[f.Path] && (old == nil || old.Type != pkgfile.TypeDir) {
+		if !p.above[f.Path] && (!was || old.file.Type != pkgfile.TypeDir) {
 			return "", fmt.Sprintf("%s (a folder)", f.Path), nil
 		}
 		p.turned[f.Path] = true // planRemovals takes it away first
 		return f.Path, "", nil
-	case old != nil:
-		if sameContent(old, f) && looksLike(st, f) {
+	case was:
+		if sameEntry(old, e) && looksLike(st, f) {
 			return "", "", nil
 		}
 		return f.Path, "", nil
 	}
-	same, err := p.alreadyThere(pkg, f, st)
+	same, err := p.alreadyThere(e, f.Path, st)
 	if err != nil || same {
 		return f.Path, "", err
 	}
-	return "", fmt.Sprintf("%s (wanted by %s)", f.Path, pkg.Manifest().Name), nil
+	return "", fmt.Sprintf("%s (wanted by %s)", f.Path, e.member.manifest.Name), nil
+}
+
+// isConfig reports whether an administrator may edit the file. What lies in /usr
+// is the packages'.
+func isConfig(f *pkgfile.File) bool {
+	return f.Config && f.Type == pkgfile.TypeFile && !inTree(f.Path)
 }
 
 // isAbsent reports whether nothing at all is at the path of a folder. It
@@ -98,7 +98,7 @@ func (p *Plan) throughLink(path string) (conflict string, err error) {
 			return "", nil
 		}
 		if !isFolder(st) {
-			if p.gone[parent] != nil {
+			if _, was := p.live.gone[parent]; was {
 				return "", nil
 			}
 			return fmt.Sprintf("%s is %s, but %s needs a folder there", parent, kindOf(st), path), nil
@@ -107,65 +107,18 @@ func (p *Plan) throughLink(path string) (conflict string, err error) {
 	return "", nil
 }
 
-// planConfig decides about a configuration file: unedited ones follow the
-// package, edited ones (also deleted ones) stay and the package's version is
-// put beside.
-func (p *Plan) planConfig(f, old *pkgfile.File, st *unix.Stat_t) (to string, err error) {
-	if st == nil && old == nil {
-		return f.Path, nil
-	}
-	var now string // hash of what is there; "" if it is no file
-	if st != nil && st.Mode&unix.S_IFMT == unix.S_IFREG {
-		if now, err = p.system.disk.hash(f.Path); err != nil {
-			return "", err
-		}
-	}
-	switch {
-	case old != nil && now == old.SHA256:
-		if sameContent(old, f) && looksLike(st, f) {
-			return "", nil
-		}
-		return f.Path, nil
-	case now == f.SHA256, old != nil && old.SHA256 == f.SHA256:
-		return "", nil
-	}
-	p.Config = append(p.Config, ConfigNote{Path: f.Path, New: f.Path + ".new"})
-	return f.Path + ".new", nil
-}
-
-// edited reports whether a configuration file differs from what its package
-// put there. A missing one does not need to be kept.
-func (p *Plan) edited(path string, f *pkgfile.File) (bool, error) {
-	st, err := p.system.disk.lstat(path)
-	if err != nil || st == nil {
-		return false, err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return true, nil
-	}
-	now, err := p.system.disk.hash(path)
-	return now != f.SHA256, err
-}
-
-// alreadyThere reports whether the very same file is there though no package
-// owns it; then it is taken over.
-func (p *Plan) alreadyThere(pkg *pkgfile.Package, f *pkgfile.File, st *unix.Stat_t) (bool, error) {
-	if f.Type == pkgfile.TypeHardlink {
-		f = pkg.Manifest().File(f.Target)
-		if f == nil {
-			return false, nil
-		}
-		f = &pkgfile.File{Path: f.Path, Type: f.Type, Size: f.Size, SHA256: f.SHA256}
-	}
-	if !looksLike(st, f) {
+// alreadyThere reports whether the very same file is there, at a path on disk,
+// though no package owns it; then it is taken over.
+func (p *Plan) alreadyThere(e entry, path string, st *unix.Stat_t) (bool, error) {
+	if e.object == nil || !looksLike(st, e.object) {
 		return false, nil
 	}
-	if f.Type == pkgfile.TypeSymlink {
-		target, err := p.system.disk.readlink(f.Path)
-		return target == f.Target, err
+	if e.object.Type == pkgfile.TypeSymlink {
+		target, err := p.system.disk.readlink(path)
+		return target == e.object.Target, err
 	}
-	now, err := p.system.disk.hash(f.Path)
-	return now == f.SHA256, err
+	now, err := p.system.disk.hash(path)
+	return now == e.object.SHA256, err
 }
 
 // sameContent reports whether two manifests want the same of a path.
@@ -189,6 +142,8 @@ func looksLike(st *unix.Stat_t, f *pkgfile.File) bool {
 
 func isFolder(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFDIR }
 
+func isRegular(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFREG }
+
 // kindOf names a file's type in an error.
 func kindOf(st *unix.Stat_t) string {
 	kinds := map[uint32]string{unix.S_IFREG: "a file", unix.S_IFLNK: "a symbolic link", unix.S_IFDIR: "a folder"}
@@ -210,9 +165,4 @@ func (d *disk) hash(path string) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
-}
-
-// sortNotes gives the notes an order for people and tests.
-func sortNotes(notes []ConfigNote) {
-	slices.SortFunc(notes, func(a, b ConfigNote) int { return strings.Compare(a.Path, b.Path) })
 }

@@ -1,6 +1,7 @@
 package system
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,17 +19,21 @@ func (s *System) finishOrDiscard() error {
 		return err
 	}
 	if j != nil {
-		if err := d.complete(j); err != nil {
+		if err := s.complete(j); err != nil {
 			return fmt.Errorf("finish the interrupted transaction: %w; remove the cause and run any pkgtool command again", err)
 		}
 		s.recovered = "finished an interrupted transaction"
 		return nil
 	}
 	st, err := d.lstat(stagingDir)
-	if err != nil || st == nil {
+	if err != nil {
 		return err
 	}
-	if err := d.discard(); err != nil {
+	open, err := s.store.Interrupted()
+	if err != nil || st == nil && !open {
+		return err
+	}
+	if err := s.discard(); err != nil {
 		return fmt.Errorf("discard the interrupted transaction: %w", err)
 	}
 	s.recovered = "discarded an interrupted transaction; nothing had been changed"
@@ -36,8 +41,11 @@ func (s *System) finishOrDiscard() error {
 }
 
 // discard removes everything that no committed generation refers to. The
-// staging folder, whose presence calls for this, goes last.
-func (d *disk) discard() error {
+// staging folder, whose presence calls for this, goes last. A spare tree that
+// was being changed has lost its identity already and is made anew when it is
+// needed.
+func (s *System) discard() error {
+	d := s.disk
 	current, err := d.currentNumber()
 	if err != nil {
 		return err
@@ -46,34 +54,30 @@ func (d *disk) discard() error {
 	if err != nil {
 		return err
 	}
-	used := map[string]bool{}
+	var kept []*Generation
 	for _, number := range numbers {
 		if number > current {
-			if err := d.removeAll(fmt.Sprintf("%s/%d", generationsDir, number)); err != nil {
+			if err := d.removeAll(generationDir(number)); err != nil {
 				return err
 			}
 			continue
 		}
 		g, err := d.readGeneration(number)
+		if err != nil && number != current {
+			continue // damaged, or being pruned: nobody can return to it
+		}
 		if err != nil {
 			return err
 		}
-		for _, r := range g.Packages {
-			used[manifestPath(r.Manifest)] = true
-		}
-	}
-	names, err := d.list(manifestsDir)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if path := manifestsDir + "/" + name; !used[path] {
-			if err := d.unlink(path); err != nil {
-				return err
-			}
-		}
+		kept = append(kept, g)
 	}
 	if err := d.unlink(journalPath + ".tmp"); err != nil {
+		return err
+	}
+	if _, _, err := s.removeUnused(context.Background(), kept); err != nil {
+		return err
+	}
+	if err := s.store.Seal(); err != nil {
 		return err
 	}
 	return d.removeAll(stagingDir)

@@ -1,6 +1,7 @@
 package system
 
 import (
+	"context"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -20,48 +21,140 @@ const blockSize = 4096
 
 func roundUp(size int64) int64 { return (size + blockSize - 1) / blockSize * blockSize }
 
-// checkSpace refuses a plan that would fill the disk, and one that would have
-// to move files to another file system, before anything is written. Staged
-// files and those they replace exist side by side for a while, so the whole of
+// checkSpace refuses a plan that would fill a file system, before anything is
+// written. New files and those they replace exist side by side, so the whole of
 // them must fit.
-func (p *Plan) checkSpace() error {
-	for _, add := range p.change.Add {
-		p.Bytes += roundUp(int64(len(add.Package.ManifestBytes())))
+func (p *Plan) checkSpace(context.Context) error {
+	for _, w := range p.wanted {
+		p.Bytes += roundUp(w.entry.file.Size)
+		p.Inodes++
 	}
+	for _, m := range p.live.coming {
+		if m.content != nil {
+			p.Bytes += roundUp(int64(len(m.content.ManifestBytes())))
+			p.Inodes++
+		}
+	}
+	folders, err := p.newTreeFolders()
+	if err != nil {
+		return err
+	}
+	p.Bytes += int64(folders+len(p.mkdirs)) * blockSize
+	p.Inodes += int64(folders + len(p.mkdirs))
 	const journalEntry, slack = 200, 1 << 20
-	need := p.Bytes + int64(len(p.moves)+len(p.mkdirs)+len(p.late))*journalEntry + slack
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(p.system.disk.root.Fd()), &st); err != nil {
-		return fmt.Errorf("ask for free space: %w", err)
+	operations := len(p.tree) + len(p.moves) + len(p.mkdirs) + len(p.late)
+	own := Space{Path: ".", NeedInodes: p.Inodes + 100, Need: p.Bytes + int64(operations)*journalEntry + slack +
+		roundUp(int64(len(p.after.data))) + roundUp(int64(len(p.before.folders)*48))}
+	if err := own.ask(int(p.system.disk.root.Fd())); err != nil {
+		return err
 	}
-	free := int64(st.Bavail) * st.Bsize
-	if need > free {
-		return fmt.Errorf("%d MiB are needed and %d MiB are free; make room first", need>>20+1, free>>20)
+	p.Space = append(p.Space, own)
+	if err := p.otherSpace(); err != nil {
+		return err
 	}
-	if st.Files > 0 && p.Inodes+100 > int64(st.Ffree) {
-		return fmt.Errorf("%d files are to be made and the file system has room for %d; make room first", p.Inodes, st.Ffree)
-	}
-	return p.checkOneFileSystem()
-}
-
-// checkOneFileSystem makes sure that every folder that gets a file is on the
-// file system of the staging folder, from where files are moved.
-func (p *Plan) checkOneFileSystem() error {
-	seen := map[string]bool{}
-	for _, o := range p.moves {
-		for _, parent := range parents(o.Path) {
-			if seen[parent] {
-				continue
-			}
-			seen[parent] = true
-			st, err := p.system.disk.lstat(parent)
-			if err != nil {
-				return err
-			}
-			if st != nil && isFolder(st) && st.Dev != p.device {
-				return fmt.Errorf("%s is another file system than the root; pkgtool cannot install there yet", parent)
-			}
+	for _, s := range p.Space {
+		if err := s.check(); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// newTreeFolders is how many folders the new tree needs that the spare lacks.
+func (p *Plan) newTreeFolders() (int, error) {
+	if p.InPlace {
+		return 0, nil
+	}
+	known, err := p.system.spareGeneration()
+	if err != nil {
+		return 0, err
+	}
+	if known == nil {
+		return len(p.after.folders), nil
+	}
+	return max(0, len(p.after.folders)-len(p.before.folders)), nil
+}
+
+// ask finds out what is free on the file system of an open folder.
+func (s *Space) ask(fd int) error {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(fd, &st); err != nil {
+		return fmt.Errorf("ask for free space: %w", err)
+	}
+	s.Free = int64(st.Bavail) * st.Bsize
+	if st.Files > 0 {
+		s.FreeInodes = max(int64(st.Ffree), 1)
+	}
+	return nil
+}
+
+func (s *Space) check() error {
+	where := ""
+	if s.Path != "." {
+		where = " in /" + s.Path
+	}
+	if s.Need > s.Free {
+		return fmt.Errorf("%d MiB are needed%s and %d MiB are free; make room first", s.Need>>20+1, where, s.Free>>20)
+	}
+	if s.FreeInodes > 0 && s.NeedInodes > s.FreeInodes {
+		return fmt.Errorf("%d files are to be made%s and the file system has room for %d; make room first", s.NeedInodes, where, s.FreeInodes)
+	}
+	return nil
+}
+
+// otherSpace adds the other file systems that get files: what is staged beside
+// the state is copied there.
+func (p *Plan) otherSpace() error {
+	byPath := map[string]int{}
+	for _, f := range p.staged {
+		path, st, err := p.mountOf(f.to)
+		if err != nil {
+			return err
+		}
+		if st == nil || st.Dev == p.device {
+			continue
+		}
+		i, known := byPath[path]
+		if !known {
+			i = len(p.Space)
+			byPath[path] = i
+			fd, err := p.system.disk.folder(path)
+			if err != nil {
+				return err
+			}
+			other := Space{Path: path}
+			if err := other.ask(fd); err != nil {
+				return err
+			}
+			p.Space = append(p.Space, other)
+		}
+		p.Space[i].NeedInodes++
+		if f.like != nil {
+			p.Space[i].Need += roundUp(int64(len(f.text)))
+		} else {
+			p.Space[i].Need += roundUp(f.entry.file.Size)
+		}
+	}
+	return nil
+}
+
+// mountOf returns the topmost folder above a path that is on the file system on
+// which the path is or will be, and what it is; nil for one at the root.
+func (p *Plan) mountOf(path string) (top string, at *unix.Stat_t, err error) {
+	for _, dir := range parents(path) {
+		st, known := p.mounts[dir]
+		if !known {
+			if st, err = p.system.disk.lstat(dir); err != nil {
+				return "", nil, err
+			}
+			p.mounts[dir] = st
+		}
+		if st == nil || !isFolder(st) {
+			break
+		}
+		if at == nil || st.Dev != at.Dev {
+			top, at = dir, st
+		}
+	}
+	return top, at, nil
 }

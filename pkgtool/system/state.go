@@ -27,10 +27,27 @@ const (
 	stagingDir     = stateDir + "/staging"
 	generationsDir = stateDir + "/generations"
 	manifestsDir   = stateDir + "/manifests"
+	savedDir       = stateDir + "/saved"
+	treesDir       = stateDir + "/trees"
+	spareRoot      = treesDir + "/spare"     // holds usr
+	discardedDir   = treesDir + "/discarded" // trees that only wait for their removal
 )
 
-// formatVersion is that of generation.json and journal.json.
-const formatVersion = 1
+// What the tree that is exchanged as a whole consists of.
+const (
+	treeTop      = "usr"
+	identityDir  = treeTop + "/lib/ashlar"
+	identityPath = identityDir + "/tree" // sha256 of the generation.json of the tree's generation
+)
+
+// inTree reports whether a path is exchanged with its tree.
+func inTree(path string) bool { return path == treeTop || strings.HasPrefix(path, treeTop+"/") }
+
+// formatVersion is that of generation.json and journal.json. Format 1 is read
+// too: it lacks the fields of trees and stores.
+const formatVersion = 2
+
+func knownFormat(format int) bool { return format == 1 || format == formatVersion }
 
 // Limits on what is read back, in bytes.
 const (
@@ -46,7 +63,19 @@ type Generation struct {
 	Reason   string    `json:"reason,omitempty"`  // "install zlib"
 	Command  []string  `json:"command,omitempty"` // what a person typed
 	Packages []Record  `json:"packages"`          // sorted by name, then version
-	Pinned   bool      `json:"-"`                 // never pruned, see Pin
+
+	// Generated is the hash of a manifest like a package's: files that triggers
+	// made. "" if there are none.
+	Generated string `json:"generated,omitempty"`
+
+	// Users and Groups are the numbers of the owners that the packages' files
+	// have, except root.
+	Users  map[string]uint32 `json:"users,omitempty"`
+	Groups map[string]uint32 `json:"groups,omitempty"`
+
+	Pinned bool `json:"-"` // never pruned, see Pin
+
+	identity string // sha256 of generation.json
 }
 
 // Record is what a generation says of one package. Its file list is in the
@@ -97,17 +126,27 @@ func sortRecords(records []Record) {
 	})
 }
 
-// encode returns the bytes of generation.json.
-func (g *Generation) encode() ([]byte, error) { return encodeJSON(g) }
+// encode returns the bytes of generation.json and makes their hash the
+// generation's identity.
+func (g *Generation) encode() ([]byte, error) {
+	data, err := encodeJSON(g)
+	g.identity = hexSum(data)
+	return data, err
+}
+
+func hexSum(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
 
 func encodeJSON(v any) ([]byte, error) {
 	data, err := json.Marshal(v)
 	return append(data, '\n'), err
 }
 
-func generationPath(number int) string {
-	return fmt.Sprintf("%s/%d/generation.json", generationsDir, number)
-}
+func generationDir(number int) string { return fmt.Sprintf("%s/%d", generationsDir, number) }
+
+func generationPath(number int) string { return generationDir(number) + "/generation.json" }
 
 func manifestPath(sha256 string) string { return manifestsDir + "/" + sha256 + ".json" }
 
@@ -145,25 +184,28 @@ func (d *disk) readGeneration(number int) (*Generation, error) {
 	if err := json.Unmarshal(data, g); err != nil {
 		return nil, damaged(fmt.Errorf("read generation %d: %w", number, err))
 	}
-	if g.Format != formatVersion || g.Number != number {
+	if !knownFormat(g.Format) || g.Number != number {
 		return nil, damaged(fmt.Errorf("%s says format %d and number %d", generationPath(number), g.Format, g.Number))
 	}
-	return g, nil
+	g.identity = hexSum(data)
+	pin, err := d.lstat(pinPath(number))
+	g.Pinned = pin != nil
+	return g, err
 }
 
-// readManifest reads the manifest of an installed package and proves that it
-// is the one its generation names.
-func (d *disk) readManifest(r Record) (*pkgfile.Manifest, error) {
-	data, err := d.readFile(manifestPath(r.Manifest), maxManifest)
+// readManifest reads a manifest by its hash, which it proves. what is whose it
+// is, for errors.
+func (d *disk) readManifest(what, sha256 string) (*pkgfile.Manifest, error) {
+	data, err := d.readFile(manifestPath(sha256), maxManifest)
 	if err != nil {
-		return nil, fmt.Errorf("read the manifest of %s: %w", r.Name, err)
+		return nil, damaged(fmt.Errorf("read the manifest of %s: %w", what, err))
 	}
-	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != r.Manifest {
-		return nil, damaged(fmt.Errorf("the manifest of %s is not the one that was installed", r.Name))
+	if hexSum(data) != sha256 {
+		return nil, damaged(fmt.Errorf("the manifest of %s is not the one that was installed", what))
 	}
 	m := &pkgfile.Manifest{}
 	if err := json.Unmarshal(data, m); err != nil {
-		return nil, damaged(fmt.Errorf("read the manifest of %s: %w", r.Name, err))
+		return nil, damaged(fmt.Errorf("read the manifest of %s: %w", what, err))
 	}
 	return m, nil
 }

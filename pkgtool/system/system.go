@@ -1,7 +1,6 @@
 package system
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +9,7 @@ import (
 	"strings"
 
 	"ashlar/pkgtool/pkgfile"
+	"ashlar/pkgtool/system/store"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,6 +22,10 @@ type System struct {
 	generation *Generation
 	manifests  map[string]*pkgfile.Manifest // by hash, those read so far
 	recovered  string
+	store      *store.Store
+	inPlace    bool // folders cannot be exchanged here
+	owned      *ownership
+	ownedOf    [32]byte // of which lists of files owned is the index
 }
 
 // Open opens the system below a folder, which may be empty. If an earlier
@@ -32,22 +36,56 @@ func Open(root string) (*System, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the system: %w", err)
 	}
-	s := &System{root: root, disk: d, manifests: map[string]*pkgfile.Manifest{}}
-	if err := s.recoverIfNeeded(); err != nil {
-		d.close()
-		return nil, err
-	}
-	if err := s.read(); err != nil {
-		d.close()
-		return nil, err
+	s := &System{root: root, disk: d, manifests: map[string]*pkgfile.Manifest{}, generation: &Generation{}}
+	for _, step := range []func() error{s.openStore, s.recoverIfNeeded, s.read} {
+		if err := step(); err != nil {
+			s.Close()
+			return nil, err
+		}
 	}
 	return s, nil
+}
+
+// openStore opens the store as soon as there is a state folder.
+func (s *System) openStore() error {
+	if s.store != nil {
+		return nil
+	}
+	dir, err := s.disk.openFolder(stateDir)
+	if errors.Is(err, errNoFolder) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	s.store, err = store.Open(int(dir.Fd()))
+	return err
+}
+
+// has reports whether the store has an object.
+func (s *System) has(o *store.Object) (bool, error) {
+	if s.store == nil {
+		return o.Size == 0, nil
+	}
+	return s.store.Has(o)
+}
+
+// openObject opens an object for reading.
+func (s *System) openObject(o *store.Object) (*os.File, error) {
+	if s.store == nil {
+		return nil, fmt.Errorf("the store is empty: %w", fs.ErrNotExist)
+	}
+	return s.store.Open(o)
 }
 
 // Close gives back the lock and all descriptors.
 func (s *System) Close() error {
 	if s.held != nil {
 		s.held.Close()
+	}
+	if s.store != nil {
+		s.store.Close()
 	}
 	s.disk.close()
 	return nil
@@ -89,14 +127,31 @@ func (s *System) Manifest(r Record) (*pkgfile.Manifest, error) {
 	if m := s.manifests[r.Manifest]; m != nil {
 		return m, nil
 	}
-	m, err := s.disk.readManifest(r)
+	m, err := s.disk.readManifest(r.Name, r.Manifest)
 	if err == nil {
 		s.manifests[r.Manifest] = m
 	}
 	return m, err
 }
 
-// History returns all generations, oldest first.
+// generated returns the files that triggers made for a generation; it has no
+// name and may be empty.
+func (s *System) generated(g *Generation) (*pkgfile.Manifest, error) {
+	if g.Generated == "" {
+		return &pkgfile.Manifest{}, nil
+	}
+	if m := s.manifests[g.Generated]; m != nil {
+		return m, nil
+	}
+	m, err := s.disk.readManifest("what triggers made", g.Generated)
+	if err == nil {
+		s.manifests[g.Generated] = m
+	}
+	return m, err
+}
+
+// History returns all generations that can be read, oldest first; Verify tells
+// of others.
 func (s *System) History() ([]*Generation, error) {
 	numbers, err := s.disk.generationNumbers()
 	if err != nil {
@@ -108,6 +163,9 @@ func (s *System) History() ([]*Generation, error) {
 			continue // being made by another process
 		}
 		g, err := s.disk.readGeneration(number)
+		if err != nil && number != s.generation.Number {
+			continue // damaged, or being pruned
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -127,27 +185,16 @@ func (s *System) Lock(command []string) error {
 		return err
 	}
 	var err error
-	if s.held, err = s.disk.lock(command); err != nil {
+	if s.held, err = s.disk.waitForPruner(command); err != nil {
+		return err
+	}
+	if err := s.openStore(); err != nil {
 		return err
 	}
 	if err := s.finishOrDiscard(); err != nil {
 		return err
 	}
 	return s.read()
-}
-
-// Plan works out what a change means, without changing anything. The error
-// says all that stands in its way.
-func (s *System) Plan(ctx context.Context, change Change) (*Plan, error) {
-	if err := s.Lock(change.Command); err != nil {
-		return nil, err
-	}
-	p, err := s.plan(ctx, change)
-	if err != nil {
-		return nil, err
-	}
-	sortNotes(p.Config)
-	return p, nil
 }
 
 func (s *System) read() error {
@@ -184,6 +231,14 @@ func (s *System) recoverIfNeeded() error {
 		}
 		interrupted = interrupted || st != nil
 	}
+	if s.store == nil {
+		return nil
+	}
+	open, err := s.store.Interrupted()
+	if err != nil && !errors.Is(err, fs.ErrPermission) { // the store is root's
+		return err
+	}
+	interrupted = interrupted || open
 	if !interrupted {
 		return nil
 	}
