@@ -247,6 +247,19 @@ func read(t testing.TB, parts ...string) []byte {
 	return data
 }
 
+func (w *world) clock() time.Time { return w.now }
+
+// keepKeyring puts the repository's keyring, and nothing else, into the cache.
+func (w *world) keepKeyring() {
+	w.t.Helper()
+	keyrings, err := filepath.Glob(filepath.Join(w.dir, "keyring", "*.pgp"))
+	if err != nil || len(keyrings) != 1 {
+		w.t.Fatal(keyrings, err)
+	}
+	sum, _, _ := strings.Cut(filepath.Base(keyrings[0]), ".")
+	write(w.t, filepath.Join(w.dirs.Cache, "objects", sum), read(w.t, keyrings[0]))
+}
+
 // state is what the client remembers; empty if nothing.
 func (w *world) state() string {
 	w.t.Helper()

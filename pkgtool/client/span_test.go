@@ -1,0 +1,118 @@
+package client
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"ashlar/pkgtool/pkgfile"
+)
+
+// framesOf makes frames of sizes, in KiB, one behind the other.
+func framesOf(sizes ...int64) (frames []pkgfile.Frame) {
+	var at int64
+	for _, s := range sizes {
+		frames = append(frames, pkgfile.Frame{Offset: at, Size: s << 10})
+		at += s << 10
+	}
+	return frames
+}
+
+func TestSpansOf(t *testing.T) {
+	equal := make([]int64, 100)
+	for i := range equal {
+		equal[i] = 100
+	}
+	every5th := []int{}
+	for i := 0; i < 100; i += 5 {
+		every5th = append(every5th, i)
+	}
+	for _, test := range []struct {
+		name    string
+		sizes   []int64
+		missing []int
+		want    string
+	}{
+		{"nothing", []int64{1000}, nil, "[]"},
+		{"one", []int64{1000, 1000, 1000, 1000}, []int{2}, "[{2 3}]"},
+		{"neighbours", []int64{1000, 1000, 1000, 1000}, []int{1, 2}, "[{1 3}]"},
+		{"a small gap", []int64{10, 63, 10, 1000}, []int{0, 2}, "[{0 3}]"},
+		{"a gap", []int64{10, 64, 10, 1000}, []int{0, 2}, "[{0 1} {2 3}]"},
+		{"most of it", []int64{1000, 100, 1000, 1000}, []int{0, 2}, "[{0 3}]"},
+		{"too many", equal, every5th, "[{0 21} {25 26} {30 31} {35 36} {40 41} {45 46} {50 51} {55 56} {60 61} {65 66} {70 71} {75 76} {80 81} {85 86} {90 91} {95 96}]"},
+	} {
+		if got := fmt.Sprint(spansOf(framesOf(test.sizes...), test.missing)); got != test.want {
+			t.Errorf("%s: %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
+// TestSpansCover: whatever is missing is asked for, once, in order, in few
+// requests, and never more than from the first missing frame to the last.
+func TestSpansCover(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 2000 {
+		sizes := make([]int64, 1+rng.IntN(120))
+		for i := range sizes {
+			sizes[i] = 1 + rng.Int64N(400)
+		}
+		frames := framesOf(sizes...)
+		var missing []int
+		for i := range frames {
+			if rng.IntN(8) == 0 {
+				missing = append(missing, i)
+			}
+		}
+		spans := spansOf(frames, missing)
+		if len(spans) > maxSpans {
+			t.Fatalf("%d requests", len(spans))
+		}
+		end := 0
+		for n, s := range spans {
+			if s.first >= s.end || n > 0 && s.first <= end {
+				t.Fatalf("%v", spans)
+			}
+			end = s.end
+		}
+		for _, i := range missing {
+			if !slices.ContainsFunc(spans, func(s span) bool { return s.first <= i && i < s.end }) {
+				t.Fatalf("frame %d is not in %v", i, spans)
+			}
+		}
+		if len(missing) == 0 != (len(spans) == 0) || len(missing) > 0 && (spans[0].first != missing[0] || end != missing[len(missing)-1]+1) {
+			t.Fatalf("%v for %v", spans, missing)
+		}
+	}
+}
+
+func TestParseContentRange(t *testing.T) {
+	for text, want := range map[string]string{
+		"bytes 0-0/1":    "{0 0 1}",
+		"bytes 5-9/10":   "{5 9 10}",
+		"bytes 5-9/*":    "{5 9 -1}",
+		"bytes 9-5/10":   "",
+		"bytes 5-10/10":  "",
+		"bytes 5-9/":     "",
+		"bytes 5-9":      "",
+		"bytes */10":     "",
+		"bytes -5-9/10":  "",
+		"bytes +5-9/10":  "",
+		"bytes 5 - 9/10": "",
+		"bytes 5-9/10 ":  "",
+		"bytes 5-99999999999999999999/9999999999": "",
+		"BYTES 5-9/10": "",
+		"":             "",
+	} {
+		r, ok := parseContentRange([]string{text})
+		if got := fmt.Sprint(r); ok != (want != "") || ok && got != want {
+			t.Errorf("%q: %s, %t; want %q", text, got, ok, want)
+		}
+	}
+	if _, ok := parseContentRange([]string{"bytes 0-0/1", "bytes 0-0/1"}); ok {
+		t.Error("two headers were taken for one")
+	}
+	if _, ok := parseContentRange(nil); ok {
+		t.Error("no header was taken for one")
+	}
+}
