@@ -59,6 +59,8 @@ var groups = []func(*App) []*cobra.Command{
 	installCommands,
 	solveCommands,
 	installedCommands,
+	configCommands,
+	restartCommands,
 	remoteCommands,
 	kernelCommands,
 	bootCommands,
