@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -46,6 +47,9 @@ func install(root string) error {
 	names, err := filepath.Glob(filepath.Join(os.Getenv(benchPackages), "*"+pkgfile.MediaSuffix))
 	if err != nil {
 		return err
+	}
+	if len(names) == 0 {
+		return errors.New("no package files in " + os.Getenv(benchPackages))
 	}
 	packages := make([]*pkgfile.Package, len(names))
 	var group errgroup.Group
