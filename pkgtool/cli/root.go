@@ -57,6 +57,7 @@ var groups = []func(*App) []*cobra.Command{
 	pkgCommands,
 	repoCommands,
 	installCommands,
+	queryCommands,
 	solveCommands,
 	installedCommands,
 	configCommands,

@@ -12,17 +12,48 @@ import (
 // Offers is what repositories have; a client.Client is one.
 type Offers interface {
 	ByName(name string) []client.Entry
-	Providers(capability string) []client.Entry
+	Providers(capability string) []client.Entry // by name or by what they provide
+	Requirers(capability string) []client.Entry
 }
 
-// Offered returns the graph of a package on offer and what it may need, down
+// Offered returns the graph of a package on offer and of what it may need, down
 // to depth levels (0 means all). Of each name it has the best entry only.
 func Offered(offers Offers, name string, depth int) (*Graph, error) {
+	return offered(offers, name, depth, func(n *Node) (names []string) {
+		for _, need := range n.needs {
+			if need.relation != Requires && need.relation != Recommends {
+				continue
+			}
+			for one := range need.on.Alternatives() {
+				for _, e := range offers.Providers(one.Name) {
+					names = append(names, e.Name)
+				}
+			}
+		}
+		return names
+	})
+}
+
+// OfferedUsers returns the graph of a package on offer and of what depends on it,
+// down to depth levels (0 means all). Of each name it has the best entry only.
+func OfferedUsers(offers Offers, name string, depth int) (*Graph, error) {
+	return offered(offers, name, depth, func(n *Node) (names []string) {
+		for _, p := range n.provides {
+			for _, e := range offers.Requirers(p.Name) {
+				names = append(names, e.Name)
+			}
+		}
+		return names
+	})
+}
+
+// offered walks from a package to those that next names.
+func offered(offers Offers, name string, depth int, next func(*Node) []string) (*Graph, error) {
 	g := &Graph{providers: map[string][]*Node{}}
 	known := map[string]bool{}
 	level := []string{name}
 	for d := 0; len(level) > 0 && (depth == 0 || d <= depth); d++ {
-		var next []string
+		var below []string
 		for _, name := range level {
 			if known[name] {
 				continue
@@ -36,38 +67,12 @@ func Offered(offers Offers, name string, depth int) (*Graph, error) {
 			if err != nil {
 				return nil, err
 			}
-			for _, need := range n.needs {
-				if need.relation != Requires && need.relation != Recommends {
-					continue
-				}
-				for one := range need.on.Alternatives() {
-					for _, p := range offers.Providers(one.Name) {
-						next = append(next, p.Name)
-					}
-				}
-			}
+			below = append(below, next(n)...)
 		}
-		slices.Sort(next)
-		level = slices.Compact(next)
+		slices.Sort(below)
+		level = slices.Compact(below)
 	}
-	g.sort()
-	return g, nil
-}
-
-// AllOffered returns the graph of everything on offer, the best entry of each name.
-func AllOffered(entries []client.Entry) (*Graph, error) {
-	byName := map[string][]client.Entry{}
-	for _, e := range entries {
-		byName[e.Name] = append(byName[e.Name], e)
-	}
-	g := &Graph{providers: map[string][]*Node{}}
-	for _, same := range byName {
-		e, _ := Best(same)
-		if _, err := g.addEntry(&e); err != nil {
-			return nil, err
-		}
-	}
-	g.sort()
+	slices.SortFunc(g.Nodes, func(a, b *Node) int { return strings.Compare(a.Name, b.Name) })
 	return g, nil
 }
 
@@ -97,13 +102,4 @@ func (g *Graph) addEntry(e *client.Entry) (*Node, error) {
 		return nil, fmt.Errorf("%s of repository %s: %w", n.ID(), e.Repo, err)
 	}
 	return n, nil
-}
-
-func (g *Graph) sort() {
-	slices.SortFunc(g.Nodes, func(a, b *Node) int {
-		if c := strings.Compare(a.Name, b.Name); c != 0 {
-			return c
-		}
-		return a.Version.Compare(b.Version)
-	})
 }
