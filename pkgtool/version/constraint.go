@@ -2,7 +2,6 @@ package version
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -17,11 +16,13 @@ type Constraint struct {
 	groups []group // alternatives; none means everything is allowed
 }
 
-// group is one "and" list: the terms on the semantic version, which the semver
-// library judges, and those with a release, which are judged here.
+// group is one "and" list. The semver library judges the terms on the semantic
+// version, but for comparisons with a full version, which every index has by the
+// hundred thousand: those are judged here, as the terms with a release are.
 type group struct {
 	numbers  *semver.Constraints // nil when there is none
 	releases []releaseTerm
+	full     []fullTerm
 }
 
 type releaseTerm struct {
@@ -29,11 +30,11 @@ type releaseTerm struct {
 	version Version
 }
 
-// A term is an operator and a version of one to three numbers (or x for any);
-// only a full version may have a suffix: pre-release, release number, or both.
-var termPattern = regexp.MustCompile(
-	`^(=|!=|>=|=>|<=|=<|>|<|~>|~|\^)?[ \t]*(?:([1-9][0-9]*):)?` +
-		`((?:0|[1-9][0-9]*|[xX*])(?:\.(?:0|[1-9][0-9]*|[xX*])){0,2})(-[0-9A-Za-z.-]+)?(?:[ \t,]+|$)`)
+// fullTerm compares the semantic version with a full one.
+type fullTerm struct {
+	op      string
+	version *semver.Version
+}
 
 // The operators' canonical spellings.
 var spelling = map[string]string{"": "", "=>": ">=", "=<": "<=", "~>": "~"}
@@ -45,7 +46,7 @@ var spelling = map[string]string{"": "", "=>": ">=", "=<": "<=", "~>": "~"}
 // The condition is on the semantic version. A term whose version ends in
 // "-number" means the release too: "=9.2.1-3" is exactly that build, and
 // ">=9.2.1-3" any from it on; ^ and ~ take no release. An epoch is looked at
-// only in such a term. Pre-releases count as ordinary versions: ">=1" allows
+// only in such a term, and in one that states an epoch and a full version. Pre-releases count as ordinary versions: ">=1" allows
 // 2.0.0-rc.1; "^1" and "<2.0.0-0", the library's idiom, do not.
 func ParseConstraint(text string) (Constraint, error) {
 	if len(text) > maxConstraint {
@@ -75,12 +76,11 @@ func ParseConstraint(text string) (Constraint, error) {
 func parseGroup(text string) (g group, canonical string, err error) {
 	var all, numbers []string
 	for rest := text; rest != "" || len(all) == 0; {
-		m := termPattern.FindStringSubmatch(rest)
-		if m == nil {
+		op, epoch, number, suffix, after, ok := cutTerm(rest)
+		if !ok {
 			return g, "", fmt.Errorf("%q is not an operator and a version such as >=1.2", rest)
 		}
-		rest = rest[len(m[0]):]
-		op, epoch, number, suffix := m[1], m[2], m[3], m[4]
+		rest = after
 		if s, ok := spelling[op]; ok {
 			op = s
 		}
@@ -95,8 +95,22 @@ func parseGroup(text string) (g group, canonical string, err error) {
 		case hasRelease:
 			g.releases = append(g.releases, term)
 			all = append(all, op+term.version.String())
+		case epoch != "" && op != "~" && op != "^" && strings.Count(number, ".") == 2 && !strings.ContainsAny(number, "xX*"):
+			v, err := parseProvided(epoch + ":" + number + suffix)
+			if err != nil {
+				return g, "", err
+			}
+			g.releases = append(g.releases, releaseTerm{op, v})
+			all = append(all, op+v.String())
 		case epoch != "":
-			return g, "", fmt.Errorf("epoch in %s needs a release number after the version", m[0])
+			return g, "", fmt.Errorf("epoch in %s%s:%s needs a full version after it", op, epoch, number)
+		case op != "~" && op != "^" && strings.Count(number, ".") == 2 && !strings.ContainsAny(number, "xX*"):
+			v, err := parseNumber(number + suffix)
+			if err != nil {
+				return g, "", err
+			}
+			g.full = append(g.full, fullTerm{op, v})
+			all = append(all, op+number+suffix)
 		default:
 			numbers = append(numbers, op+number+suffix)
 			all = append(all, op+number+suffix)
@@ -166,6 +180,11 @@ func (g group) allows(v Version) bool {
 	if g.numbers != nil && !g.numbers.Check(v.Semver) {
 		return false
 	}
+	for _, term := range g.full {
+		if !compares(term.op, v.Semver.Compare(term.version)) {
+			return false
+		}
+	}
 	for _, term := range g.releases {
 		if !term.allows(v) {
 			return false
@@ -178,8 +197,15 @@ func (t releaseTerm) allows(v Version) bool {
 	if t.version.Epoch == 0 {
 		v.Epoch = 0
 	}
-	order := v.Compare(t.version)
-	switch t.op {
+	if t.version.Release == 0 {
+		v.Release = 0
+	}
+	return compares(t.op, v.Compare(t.version))
+}
+
+// compares reports whether an order (-1, 0, +1) is what an operator asks for.
+func compares(op string, order int) bool {
+	switch op {
 	case "!=":
 		return order != 0
 	case ">":

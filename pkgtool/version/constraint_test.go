@@ -2,9 +2,11 @@ package version
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/Masterminds/semver/v3"
 	"pgregory.net/rapid"
 )
 
@@ -21,6 +23,8 @@ func TestAllows(t *testing.T) {
 		{"=9.2.1-3", "9.2.1-3 1:9.2.1-3", "9.2.1-2 9.2.1-4 9.2.2-3"},
 		{"9.2.1-3", "9.2.1-3", "9.2.1-2"},
 		{"=1:9.2.1-3", "1:9.2.1-3", "9.2.1-3"},
+		{">=1:2.0.0 <2:0.0.0", "1:2.0.0-1 1:3.0.0-1", "2.0.0-1 1:1.9.9-9 2:0.0.0-1"},
+		{"=1:9.2.1", "1:9.2.1-1 1:9.2.1-3", "9.2.1-3 2:9.2.1-1"},
 		{">=9.2.1-3", "9.2.1-3 9.2.1-4 9.3.0-1", "9.2.1-2 9.2.0-9"},
 		{">=9.2.1-3 <10", "9.2.1-3 9.9.0-1", "10.0.0-1 9.2.1-1"},
 		{"<9.2.1-3", "9.2.1-2", "9.2.1-3"},
@@ -55,7 +59,7 @@ func TestAllows(t *testing.T) {
 func TestConstraintRefuses(t *testing.T) {
 	for _, text := range []string{
 		">", "1 - 2", "||", "1 ||", "|| 1", ">=v1", "=01.2", ">=1.2.3+x", "^1.2.3-4", "~1.2.3-4", "=1.2-3", "=1.2.x-rc.1",
-		"1:2", "=0:1.2.3-1", "&1", ">=1<2", "1.2.3.4", "=1.2.3-", "=1.2.3-a..b", "foo", ">=99999999999999999999999",
+		"1:2", "^1:2.0.0", "=1:1.2.x", "=0:1.2.3-1", "&1", ">=1<2", "1.2.3.4", "=1.2.3-", "=1.2.3-a..b", "foo", ">=99999999999999999999999",
 		strings.Repeat(">=1 ", 200), strings.Repeat("1||", 40) + "1", "=1.2.3-4294967296",
 	} {
 		if c, err := ParseConstraint(text); err == nil {
@@ -97,6 +101,50 @@ func TestConstraintProperties(t *testing.T) {
 			if err != nil || again.String() != c.String() || again.Allows(a) != want {
 				t.Fatalf("%q again: %q, %v", c, again, err)
 			}
+		}
+	})
+}
+
+// termPattern is the grammar of a term as a regular expression.
+var termPattern = regexp.MustCompile(
+	`^(=|!=|>=|=>|<=|=<|>|<|~>|~|\^)?[ \t]*(?:([1-9][0-9]*):)?` +
+		`((?:0|[1-9][0-9]*|[xX*])(?:\.(?:0|[1-9][0-9]*|[xX*])){0,2})(-[0-9A-Za-z.-]+)?(?:[ \t,]+|$)`)
+
+func FuzzCutTerm(f *testing.F) {
+	for _, s := range []string{">=1.2 <3", "=1:1.2.3-4", "~>1.x", "=>1.2.3-rc.1, 4", "^0", "! 1", "!=1", "1.2.3.4", "1..2", "01", "0:1", "1:", "=1.2-"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		op, epoch, number, suffix, rest, ok := cutTerm(text)
+		m := termPattern.FindStringSubmatch(text)
+		if ok != (m != nil) {
+			t.Fatalf("%q: %v, but by the grammar %q", text, ok, m)
+		}
+		if ok && (op != m[1] || epoch != m[2] || number != m[3] || suffix != m[4] || rest != text[len(m[0]):]) {
+			t.Fatalf("%q: %q %q %q %q %q, but by the grammar %q", text, op, epoch, number, suffix, rest, m)
+		}
+	})
+}
+
+// What is judged here must be judged as the semver library does.
+func TestFullVersionsAgreeWithTheLibrary(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v, bound := genVersion().Draw(t, "version"), genVersion().Draw(t, "bound")
+		text := rapid.SampledFrom([]string{"", "=", "!=", "<", "<=", "=<", ">", ">=", "=>"}).Draw(t, "op") + bound.Semver.String()
+		ours, err := ParseConstraint(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(ours.groups[0].full) == 0 {
+			return // it names a release
+		}
+		theirs, err := semver.NewConstraint(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs.IncludePrerelease = true
+		if ours.Allows(v) != theirs.Check(v.Semver) {
+			t.Fatalf("%q allows %s: %v, the library says %v", text, v, ours.Allows(v), theirs.Check(v.Semver))
 		}
 	})
 }

@@ -148,8 +148,9 @@ func lineOf(text []byte, into any) string {
 	switch {
 	case errors.As(err, &syntax):
 		offset = syntax.Offset
-	case errors.As(err, &kind):
-		offset = kind.Offset
+	case errors.As(err, &kind): // its offset is that inside of the field
+		name, _, _ := strings.Cut(kind.Field, ".")
+		offset = int64(bytes.Index(text, []byte(`"`+name+`"`)))
 	}
 	if offset < 0 || offset > int64(len(text)) {
 		return ""

@@ -51,133 +51,150 @@ func (n *number) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// decoder turns lines into packages. It remembers what dependencies it has read:
-// most are written many times.
+// decoder turns lines into packages. It remembers what it has read: most texts
+// are written many times.
 type decoder struct {
+	fields       fields
+	names, texts map[string]string
+	versions     map[string]version.Version
 	dependencies map[string]version.Dependency
-	names        map[string]string
+	provides     map[string]version.Provide
+	key          []byte
 }
 
 func newDecoder() *decoder {
-	return &decoder{dependencies: map[string]version.Dependency{}, names: map[string]string{}}
+	return &decoder{
+		names: map[string]string{}, texts: map[string]string{}, versions: map[string]version.Version{},
+		dependencies: map[string]version.Dependency{}, provides: map[string]version.Provide{},
+	}
 }
 
-// maxRemembered bounds what a decoder remembers.
+// maxRemembered bounds how much of each kind a decoder remembers.
 const maxRemembered = 1 << 20
 
-func (d *decoder) line(text []byte, into *Universe) (note string, err error) {
-	var l line
-	unknown, err := decodeObject(text, &l)
-	if err != nil {
-		return "", err
+// recall returns what was made of a text before, or makes it.
+func recall[T any](known map[string]T, text []byte, parse func(string) (T, error)) (T, error) {
+	if v, ok := known[string(text)]; ok {
+		return v, nil
 	}
-	p, err := d.pack(&l)
+	own := string(text)
+	v, err := parse(own)
+	if err == nil && len(known) < maxRemembered {
+		known[own] = v
+	}
+	return v, err
+}
+
+func (d *decoder) line(text []byte, into *Universe) (note string, err error) {
+	f := &d.fields
+	unknown := ""
+	if !f.scan(text) {
+		var l line
+		if unknown, err = decodeObject(text, &l); err != nil {
+			return "", err
+		}
+		f.set(&l)
+	}
+	p, err := d.pack(f)
 	if err != nil {
-		if l.Name != "" {
-			err = fmt.Errorf("package %.100q: %w", l.Name, err)
+		if len(f.name) > 0 {
+			err = fmt.Errorf("package %.100q: %w", f.name, err)
 		}
 		return "", err
 	}
 	into.Packages = append(into.Packages, p)
-	if p.Version.Semver.String() != string(l.Version) {
-		into.spelled[p] = string(l.Version)
+	if p.Version.Semver.Original() != string(f.version) {
+		into.spelled[p] = string(f.version)
 	}
-	if l.Priority != nil {
+	if f.priority != nil {
 		into.own[p] = true
 	}
 	if unknown != "" {
 		note = fmt.Sprintf("the field %.100q means nothing", unknown)
 	}
-	switch l.Reason {
+	switch string(f.reason) {
 	case "", "requested", "dependency", "explicit", "user", "manual", "auto", "automatic":
 	default:
-		note = fmt.Sprintf("the reason %.100q is not requested; it counts as dependency", l.Reason)
+		note = fmt.Sprintf("the reason %.100q is not requested; it counts as dependency", f.reason)
 	}
 	return note, nil
 }
 
 // pack checks a line and makes a package of it.
-func (d *decoder) pack(l *line) (*solver.Package, error) {
-	if l.Name == "" {
+func (d *decoder) pack(f *fields) (p *solver.Package, err error) {
+	if len(f.name) == 0 {
 		return nil, errors.New(`the field "name" is missing`)
 	}
-	if l.Version == "" {
+	if len(f.version) == 0 {
 		return nil, errors.New(`the field "version" is missing`)
 	}
-	name, err := version.ParseForeignDependency(l.Name)
-	if err != nil {
+	p = &solver.Package{ID: string(f.id), InstallOnly: f.installOnly, Installed: f.installed}
+	if p.Name, err = recall(d.names, f.name, checkName); err != nil {
 		return nil, err
 	}
-	if name.Name != l.Name {
-		return nil, fmt.Errorf("%q is not a name", l.Name)
+	for _, text := range []struct {
+		from []byte
+		into *string
+	}{{f.arch, &p.Arch}, {f.repo, &p.Repo}, {f.vendor, &p.Vendor}} {
+		if len(text.from) > 0 {
+			if *text.into, err = d.keep(text.from); err != nil {
+				return nil, err
+			}
+		}
 	}
-	p := &solver.Package{
-		Name: d.remember(l.Name), Arch: d.remember(l.Arch), Repo: d.remember(l.Repo), Vendor: d.remember(l.Vendor), ID: l.ID,
-		InstallOnly: l.InstallOnly, Installed: l.Installed,
-	}
-	if p.Version, err = parseVersion(string(l.Version), string(l.Release), string(l.Epoch)); err != nil {
+	d.key = append(append(append(append(append(d.key[:0], f.version...), 0), f.release...), 0), f.epoch...)
+	if p.Version, err = recall(d.versions, d.key, func(string) (version.Version, error) {
+		return parseVersion(string(f.version), string(f.release), string(f.epoch))
+	}); err != nil {
 		return nil, err
 	}
-	if l.Priority != nil {
-		p.Priority = *l.Priority
+	if f.priority != nil {
+		p.Priority = *f.priority
 	}
-	switch l.Reason {
+	switch string(f.reason) {
 	case "requested", "explicit", "user", "manual":
-		p.Requested = l.Installed
+		p.Requested = f.installed
 	}
-	for _, field := range []struct {
-		name  string
-		texts []string
-		into  *[]version.Dependency
-	}{
-		{"requires", l.Requires, &p.Requires}, {"conflicts", l.Conflicts, &p.Conflicts}, {"replaces", l.Replaces, &p.Replaces},
-		{"recommends", l.Recommends, &p.Recommends}, {"supplements", l.Supplements, &p.Supplements},
+	for list, into := range [...]*[]version.Dependency{
+		requires: &p.Requires, conflicts: &p.Conflicts, replaces: &p.Replaces, recommends: &p.Recommends, supplements: &p.Supplements,
 	} {
-		if *field.into, err = d.parseAll(field.texts); err != nil {
-			return nil, fmt.Errorf("%s: %w", field.name, err)
+		if *into, err = parseAll(d.dependencies, f.lists[list], version.ParseForeignDependency); err != nil {
+			return nil, fmt.Errorf("%s: %w", listNames[list], err)
 		}
 	}
-	if len(l.Provides) > 0 {
-		p.Provides = make([]version.Provide, len(l.Provides))
-	}
-	for i, text := range l.Provides {
-		if p.Provides[i], err = version.ParseForeignProvide(strings.TrimSpace(text)); err != nil {
-			return nil, fmt.Errorf("provides: %w", err)
-		}
+	if p.Provides, err = parseAll(d.provides, f.lists[provides], version.ParseForeignProvide); err != nil {
+		return nil, fmt.Errorf("provides: %w", err)
 	}
 	return p, nil
 }
 
-// remember returns a text that is kept once.
-func (d *decoder) remember(text string) string {
-	if kept, ok := d.names[text]; ok {
-		return kept
-	}
-	if len(d.names) < maxRemembered {
-		d.names[text] = text
-	}
-	return text
+// keep returns a text that is kept once.
+func (d *decoder) keep(text []byte) (string, error) {
+	return recall(d.texts, text, func(text string) (string, error) { return text, nil })
 }
 
-func (d *decoder) parseAll(texts []string) ([]version.Dependency, error) {
+func parseAll[T any](known map[string]T, texts [][]byte, parse func(string) (T, error)) ([]T, error) {
 	if len(texts) == 0 {
 		return nil, nil
 	}
-	all := make([]version.Dependency, len(texts))
+	all := make([]T, len(texts))
 	for i, text := range texts {
-		known, ok := d.dependencies[text]
-		if !ok {
-			var err error
-			if known, err = version.ParseForeignDependency(strings.TrimSpace(text)); err != nil {
-				return nil, err
-			}
-			if len(d.dependencies) < maxRemembered {
-				d.dependencies[text] = known
-			}
+		v, err := recall(known, text, func(text string) (T, error) { return parse(strings.TrimSpace(text)) })
+		if err != nil {
+			return nil, err
 		}
-		all[i] = known
+		all[i] = v
 	}
 	return all, nil
+}
+
+// checkName returns the name of a package if it can be one.
+func checkName(text string) (string, error) {
+	d, err := version.ParseForeignDependency(text)
+	if err == nil && d.Name != text {
+		err = fmt.Errorf("%q is not a name", text)
+	}
+	return text, err
 }
 
 // parseVersion puts a version together. Missing numbers are 0, a missing release
