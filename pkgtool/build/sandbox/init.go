@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"syscall"
@@ -33,7 +34,8 @@ func initMain() int {
 		return 1
 	}
 	go func() {
-		in.Read(make([]byte, 1)) // returns when the caller is gone
+		// Returns when the caller is gone. The order's newline may still come.
+		io.Copy(io.Discard, in)
 		os.Exit(1)
 	}()
 	result := setUp(o)

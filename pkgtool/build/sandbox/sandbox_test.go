@@ -410,6 +410,25 @@ func TestManyLayersAndMissingProgram(t *testing.T) {
 	}
 }
 
+// TestEveryLengthOfOrder: where the order ends in a read's buffer must not matter.
+func TestEveryLengthOfOrder(t *testing.T) {
+	f := newFixture(t)
+	f.spec.Commands = []Command{{Name: "step", Argv: []string{"probe", "probe", "none"}}}
+	f.spec.Env = []string{"PATH=/bin", "PAD="}
+	text, err := json.Marshal(order{Dir: filepath.Join(f.spec.Scratch, "root-1234567890"), Layers: len(f.spec.Lower), Binds: f.spec.Binds,
+		Commands: f.spec.Commands, Env: f.spec.Env, Limits: Limits{}.orDefault()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const buffer = 3584                                     // of encoding/json's decoder, the third one
+	for length := buffer - 6; length < buffer+6; length++ { // the folder's name is not always as long
+		f.spec.Env[1] = "PAD=" + strings.Repeat("x", length-len(text))
+		if err := Run(t.Context(), f.spec); err != nil {
+			t.Fatalf("about %d bytes: %v\n%s", length, err, f.log)
+		}
+	}
+}
+
 func TestLinksInTheRootLeadNowhere(t *testing.T) {
 	f := newFixture(t)
 	outside := t.TempDir()
