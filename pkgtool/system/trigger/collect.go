@@ -79,9 +79,26 @@ func (c *collector) folder(path string, alone bool) error {
 	}
 	for _, name := range c.below(path) {
 		if !seen[name] {
-			if err := c.add(&Change{Path: path + "/" + name, Type: Removed}); err != nil {
+			if err := c.removed(path + "/" + name); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// removed notes that a path of the layers has gone with all that is in it.
+func (c *collector) removed(path string) error {
+	before, err := c.before(path)
+	if err != nil || before == nil {
+		return err
+	}
+	if err := c.note(&Change{Path: path, Type: Removed}); err != nil || before.Type != pkgfile.TypeDir {
+		return err
+	}
+	for _, name := range c.below(path) {
+		if err := c.removed(path + "/" + name); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -97,12 +114,12 @@ func (c *collector) file(path string) error {
 
 // add notes a change if it is one.
 func (c *collector) add(now *Change) error {
+	if now.Type == Removed {
+		return c.removed(now.Path)
+	}
 	before, err := c.before(now.Path)
 	if err != nil {
 		return err
-	}
-	if now.Type == Removed && before == nil {
-		return nil
 	}
 	maps.DeleteFunc(now.Xattrs, func(name string, _ []byte) bool { return strings.HasPrefix(name, overlayData) })
 	if len(now.Xattrs) == 0 {
@@ -114,18 +131,26 @@ func (c *collector) add(now *Change) error {
 			return err
 		}
 	}
-	if err := allowed(now); err != nil {
+	if err := allowed(before, now); err != nil {
 		return fault.Mark(err, fault.Failed, "this is a mistake of the package with the trigger; --no-triggers leaves triggers out")
 	}
+	return c.note(now)
+}
+
+func (c *collector) note(change *Change) error {
 	if len(c.changes) == maxChanges {
 		return fmt.Errorf("triggers changed more than %d paths", maxChanges)
 	}
-	c.changes = append(c.changes, *now)
+	c.changes = append(c.changes, *change)
 	return nil
 }
 
-// allowed refuses what no index or cache needs, and an intruder would like.
-func allowed(now *Change) error {
+// allowed refuses what no index or cache needs: it would hinder a transaction, or
+// help an intruder. before is nil for a new path.
+func allowed(before, now *Change) error {
+	if before != nil && (before.Type == pkgfile.TypeDir) != (now.Type == pkgfile.TypeDir) {
+		return fmt.Errorf("a trigger turned the %s /%s into a %s", before.Type, now.Path, now.Type)
+	}
 	if now.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 && now.Type == pkgfile.TypeFile {
 		return fmt.Errorf("a trigger made /%s with mode %04o; triggers make no setuid or setgid files", now.Path, now.Mode)
 	}

@@ -17,8 +17,8 @@ func (o *Output) Close() error {
 	return o.workspace.close()
 }
 
-// Removed is the Type of a [Change] that takes a path away, and if that is a
-// folder everything in it.
+// Removed is the Type of a [Change] that takes a path away. Of a folder, each path
+// in it has a Change as well.
 const Removed = "removed"
 
 // Change is a path below etc/, usr/ or var/ that triggers made, changed or

@@ -114,7 +114,7 @@ func newFixture(t testing.TB) *fixture {
 	}
 	check(os.Chmod(f.dir, 0o755))
 	for name, text := range map[string]string{
-		"live/etc/ld.so.conf": "old", "live/etc/same": "same", "live/etc/gone": "gone", "live/etc/dir/inside": "x", "live/etc/dir/other": "y",
+		"live/etc/ld.so.conf": "old", "live/etc/same": "same", "live/etc/gone": "gone", "live/etc/dir/inside": "x", "live/etc/dir/other": "y", "live/etc/whole/a/b": "", "live/etc/whole/c": "", "live/var/turned/a": "",
 		"live/usr/lib/old.so": "old", "live/var/lib/data": "data", "spare/usr/lib/new.so": "new", "staging/1": "from the package",
 		"live/home/secret": "secret", "store/object": "a program's data",
 	} {
@@ -276,6 +276,7 @@ func TestWhatTriggersSeeAndMake(t *testing.T) {
 			"remove /usr/lib/new.so", "write /home/thrown away", "write /tmp/x y", "write /run/x y", "link ../same /etc/new.d/link"),
 		probe("c", "show /etc/ld.so.cache", "remove /etc/dir", "mkdir /etc/dir", "write /etc/dir/inside x", "rename /var/lib/data /var/lib/moved"),
 		probe("d", "write /etc/gone again", "remove /etc/gone", "write /etc/gone.txt x", "chmod 755 /var"),
+		probe("e", "remove /etc/whole"),
 	)
 	want := `removed etc/dir/other
 file etc/gone.txt 0644 x 0:0
@@ -283,6 +284,10 @@ file etc/ld.so.cache 0644 cache 0:0
 file etc/new.conf 0600 from the package 0:0
 symlink etc/new.d/link -> ../same 0:0
 dir etc/new.d/sub 0755 0:0
+removed etc/whole
+removed etc/whole/a
+removed etc/whole/a/b
+removed etc/whole/c
 file usr/lib/data 0644 a program's data+ 0:0
 removed usr/lib/new.so
 removed var/lib/data
@@ -364,6 +369,8 @@ func TestFailures(t *testing.T) {
 		{[]Trigger{probe("a", "print x"), missing}, "trigger gone of package pkg: failed with exit status 127; the end of what it printed:\n    cannot start /usr/bin/gone"},
 		{[]Trigger{probe("a", "print x"), probe("b", "print slow", "sleep")}, "trigger b of package pkg: stopped: it ran longer than 2s; the end of what it printed:\n    slow"},
 		{[]Trigger{probe("a", "write /usr/bin/su x", "chmod 4755 /usr/bin/su")}, "a trigger made /usr/bin/su with mode 4755; triggers make no setuid or setgid files"},
+		{[]Trigger{probe("a", "remove /var/turned", "write /var/turned x")}, "a trigger turned the dir /var/turned into a file"},
+		{[]Trigger{probe("a", "remove /etc/same", "mkdir /etc/same")}, "a trigger turned the file /etc/same into a dir"},
 		{[]Trigger{probe("a", "fifo /var/pipe")}, "a trigger made /var/pipe, which is no file, folder or link"},
 	} {
 		err := f.fails(t, c.triggers...)
