@@ -17,6 +17,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 )
 
 // ErrUnusable is wrapped by errors of Open: the index must be built again.
@@ -27,7 +28,7 @@ var ErrUnusable = errors.New("unusable path index")
 // order, and the SHA-256 of all that. An entry is the hash of a path (64 bits)
 // and the number of a package (32 bits). Numbers are little-endian.
 const (
-	magic      = "ASHPATH1"
+	magic      = "ASHPATH2"
 	headSize   = len(magic) + sha256.Size + 4 + 4
 	entrySize  = 8 + 4
 	maxEntries = 1 << 30
@@ -76,23 +77,49 @@ func (x *Index) Packages() int { return x.packages }
 func (x *Index) Len() int { return len(x.entries) / entrySize }
 
 // Lookup returns the numbers of the packages that may own the path, ascending:
-// all that do, and with bad luck others.
-func (x *Index) Lookup(path string) []int {
-	hash := hashOf(path)
-	low, high := 0, x.Len()
+// all that do, and with bad luck others. The path may come in parts, which are
+// taken as one text.
+func (x *Index) Lookup(parts ...string) []int {
+	hash := hashOf(parts...)
+	var numbers []int
+	for i := x.first(hash); i < x.Len() && x.hash(i) == hash; i++ {
+		numbers = append(numbers, int(x.at(i).number))
+	}
+	return numbers
+}
+
+// Contains says whether Lookup finds anybody.
+func (x *Index) Contains(parts ...string) bool {
+	hash := hashOf(parts...)
+	i := x.first(hash)
+	return i < x.Len() && x.hash(i) == hash
+}
+
+// first is the first entry with this hash or a higher one. Hashes are evenly
+// spread, so it is near where the hash's size says; who spoils that with paths
+// of his making gets a binary search.
+func (x *Index) first(hash uint64) int {
+	guess, _ := bits.Mul64(hash, uint64(x.Len()))
+	low, high := int(guess), int(guess) // below low all are lower, from high on none is
+	for step := 1; low > 0 && x.hash(low-1) >= hash; step *= 2 {
+		high = low - 1
+		low = max(low-1-step, 0)
+	}
+	for step := 1; high < x.Len() && x.hash(high) < hash; step *= 2 {
+		low = high + 1
+		high = min(high+1+step, x.Len())
+	}
 	for low < high {
-		if middle := int(uint(low+high) >> 1); x.at(middle).hash < hash {
+		if middle := int(uint(low+high) >> 1); x.hash(middle) < hash {
 			low = middle + 1
 		} else {
 			high = middle
 		}
 	}
-	var numbers []int
-	for ; low < x.Len() && x.at(low).hash == hash; low++ {
-		numbers = append(numbers, int(x.at(low).number))
-	}
-	return numbers
+	return low
 }
+
+func (x *Index) hash(i int) uint64 { return binary.LittleEndian.Uint64(x.entries[i*entrySize:]) }
 
 func (x *Index) at(i int) entry {
 	b := x.entries[i*entrySize:]
@@ -114,12 +141,17 @@ func (e entry) compare(o entry) int {
 	return 1
 }
 
-// hashOf is FNV-1a with 64 bits. Who makes paths with equal hashes only makes
-// the index answer with a candidate more.
-func hashOf(path string) uint64 {
+// hashOf is FNV-1a with 64 bits and, because its high bits depend little on the
+// last letters, the last steps of MurmurHash3. Who makes paths with equal hashes
+// only makes the index answer with a candidate more.
+func hashOf(parts ...string) uint64 {
 	h := uint64(14695981039346656037)
-	for i := range len(path) {
-		h = (h ^ uint64(path[i])) * 1099511628211
+	for _, part := range parts {
+		for i := range len(part) {
+			h = (h ^ uint64(part[i])) * 1099511628211
+		}
 	}
-	return h
+	h = (h ^ h>>33) * 0xff51afd7ed558ccd
+	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
 }

@@ -38,7 +38,8 @@ func TestLookup(t *testing.T) {
 		{0, []string{"usr/bin", "usr/bin/a", "usr/bin/a"}},
 	}, 3))
 	for path, want := range map[string][]int{"usr/bin": {0, 2}, "usr/bin/a": {0}, "usr/bin/b": {2}, "usr/bin/c": nil, "": nil} {
-		if got := x.Lookup(path); !slices.Equal(got, want) {
+		half := len(path) / 2
+		if got := x.Lookup(path[:half], path[half:]); !slices.Equal(got, want) || x.Contains(path) != (want != nil) {
 			t.Errorf("Lookup(%q) = %v, want %v", path, got, want)
 		}
 	}
@@ -209,6 +210,29 @@ func TestWrongNumbers(t *testing.T) {
 	}
 }
 
+// Hashes that are all at one end, as hostile paths could make them, are found.
+func TestUnevenHashes(t *testing.T) {
+	for _, at := range []uint64{0, 1 << 63, ^uint64(0) - 1000} {
+		b := builder{out: make([]byte, headSize)}
+		for i := range uint64(500) {
+			b.put(entry{at + 2*i, uint32(i % 2)})
+		}
+		data, err := b.finish(2, generation)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := open(t, data)
+		for i := range uint64(500) {
+			if got := x.first(at + 2*i); got != int(i) {
+				t.Fatalf("entry %d found at %d", i, got)
+			}
+			if got := x.first(at + 2*i - 1); at+2*i > 0 && got != int(i) {
+				t.Fatalf("what is before entry %d found at %d", i, got)
+			}
+		}
+	}
+}
+
 func FuzzOpen(f *testing.F) {
 	f.Add(build(f, nil, nil, []Added{{0, []string{"a", "b"}}}, 1))
 	f.Add([]byte(magic))
@@ -279,6 +303,14 @@ func BenchmarkMerge(b *testing.B) {
 			for b.Loop() {
 				if got := open(b, data).Lookup(list[7].Paths[3]); !slices.Contains(got, 7) {
 					b.Fatal(got)
+				}
+			}
+		})
+		b.Run(fmt.Sprint("contains-", paths), func(b *testing.B) {
+			x, n := open(b, data), 0
+			for b.Loop() {
+				if n++; !x.Contains(list[n%len(list)].Paths[n%100]) {
+					b.Fatal(n)
 				}
 			}
 		})
