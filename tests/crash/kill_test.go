@@ -43,7 +43,7 @@ func (b *bench) publishWorld() {
 		item{path: "usr/bin/app", content: "app 1", mode: 0o755}, item{path: "usr/share/app/data", content: big}, item{path: "opt/app/extra", content: "x"})
 	b.pack("app", "2.0.0", "requires: [base]\nfiles: [{path: usr/bin/app, mode: \"4755\"}]\n",
 		item{path: "usr/bin/app", content: "app 2", mode: 0o755}, item{path: "usr/share/app/data", content: big + "2"}, item{path: "opt/app/extra", content: "y"})
-	b.pack("successor", "1.0.0", "replaces: [app]\nrequires: [base]\n",
+	b.pack("successor", "1.0.0", "conflicts: [app]\nreplaces: [app <1]\nrequires: [base]\n",
 		item{path: "usr/bin/app", content: "successor", mode: 0o755}, item{path: "usr/share/successor/data", content: "new"})
 	b.run("repo", "publish", "repo")
 }
@@ -65,8 +65,8 @@ func edit(root string) error {
 
 var scenarios = []scenario{
 	{name: "install", command: []string{"install", "app@1.0.0-1", "base@1.0.0-1"}},
-	{name: "upgrade", prepare: []string{"app@1.0.0-1 base@1.0.0-1"}, edit: edit, command: []string{"upgrade"}},
-	{name: "second upgrade", prepare: []string{"base@1.0.0-1", "app@1.0.0-1 base@1.0.0-1"}, edit: edit, command: []string{"upgrade"}},
+	{name: "upgrade", prepare: []string{"app@1.0.0-1 base@1.0.0-1"}, edit: edit, command: []string{"upgrade", "app", "base"}},
+	{name: "second upgrade", prepare: []string{"base@1.0.0-1", "app@1.0.0-1 base@1.0.0-1"}, edit: edit, command: []string{"upgrade", "app", "base"}},
 	{name: "remove", prepare: []string{"app@1.0.0-1 base@1.0.0-1"}, edit: edit, command: []string{"remove", "app", "base"}},
 	{name: "replace", prepare: []string{"app@1.0.0-1 base@1.0.0-1"}, command: []string{"install", "successor"}},
 	{name: "rollback", prepare: []string{"app@1.0.0-1 base@1.0.0-1", "app@2.0.0-1 base@2.0.0-1"}, edit: edit, command: []string{"rollback", "1"}},
@@ -108,7 +108,7 @@ func (m *matrix) argv(root string) []string {
 	if m.scenario.command[0] != "clean" && m.scenario.command[0] != "verify" {
 		argv = append(argv, "--yes")
 	}
-	if m.scenario.command[0] == "remove" {
+	if m.scenario.command[0] == "remove" || m.scenario.name == "replace" {
 		argv = append(argv, "--allow-removals")
 	}
 	return argv

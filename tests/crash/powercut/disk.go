@@ -14,6 +14,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -65,6 +66,13 @@ func (d *Disk) Close() error {
 		return nil
 	}
 	err := d.server.Unmount()
+	for range 100 { // a loop device lets go of its file some time after losetup -d
+		if err == nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+		err = d.server.Unmount()
+	}
 	d.server, d.Path = nil, ""
 	return err
 }
