@@ -222,7 +222,7 @@ func (r *repository) metaFrom(ctx context.Context, m mirror, e Entry) (*Remote, 
 	ctx, watch := watched(ctx, r.client.opts.Limits)
 	defer watch.stop()
 	end := e.MetaSize
-	if e.Size-e.MetaSize <= smallGap {
+	if e.Size-e.MetaSize <= smallData {
 		end = e.Size
 	}
 	a, err := r.askSpan(ctx, m, &e.Entry, 0, end)

@@ -7,11 +7,12 @@ import (
 	"ashlar/pkgtool/pkgfile"
 )
 
-// Ranges cost requests: those with a smaller gap between them are asked for as
+// Requests cost time: ranges with a smaller gap between them are asked for as
 // one, a package is asked for in at most so many, and if they are most of it,
-// in one.
+// in one. What is no longer than smallData comes with the manifest.
 const (
-	smallGap      = 64 << 10
+	smallGap      = 32 << 10
+	smallData     = 64 << 10
 	maxSpans      = 16
 	mostOfPackage = 0.6
 )
