@@ -154,11 +154,11 @@ func TestFewestExtrasAgreeWithOptimiser(t *testing.T) {
 		universe := genGraph(t, 1)
 		d := version.Dependency{Name: universe[0].Name}
 		problem := sat.ParseSliceNb(clauses(universe, d), len(universe))
-		literals := make([]sat.Lit, len(universe))
+		literals, ones := make([]sat.Lit, len(universe)), make([]int, len(universe))
 		for i := range literals {
-			literals[i] = sat.IntToLit(int32(i + 1))
+			literals[i], ones[i] = sat.IntToLit(int32(i+1)), 1
 		}
-		problem.SetCostFunc(literals, nil)
+		problem.SetCostFunc(literals, ones)
 		fewest := sat.New(problem).Minimize()
 		s, err := Solve(t.Context(), universe, Request{Install: []version.Dependency{d}})
 		switch {
