@@ -1,9 +1,6 @@
 package cli
 
 import (
-	"strconv"
-	"strings"
-
 	"github.com/spf13/cobra"
 )
 
@@ -46,14 +43,4 @@ func completeKeys(*cobra.Command, []string, string) ([]string, cobra.ShellCompDi
 		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
-}
-
-// printable makes text from outside safe for a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r != ' ' && !strconv.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
 }

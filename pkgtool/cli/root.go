@@ -35,10 +35,10 @@ type App struct {
 // Print writes a command's result: v as JSON with --json, else what human writes.
 func (a *App) Print(v any, human func(w io.Writer)) error {
 	if !a.JSON {
-		human(a.Out)
+		human(screen{a.Out})
 		return nil
 	}
-	enc := json.NewEncoder(a.Out)
+	enc := json.NewEncoder(jsonText{a.Out})
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
@@ -47,7 +47,7 @@ func (a *App) Print(v any, human func(w io.Writer)) error {
 // Say writes a message for a person to stderr, unless --quiet.
 func (a *App) Say(format string, args ...any) {
 	if !a.Quiet {
-		fmt.Fprintf(a.Err, format+"\n", args...)
+		fmt.Fprintf(screen{a.Err}, format+"\n", args...)
 	}
 }
 
@@ -129,11 +129,11 @@ func wrongCall(err error) bool {
 func (a *App) printError(err error, code int) {
 	hints := fault.Hints(err)
 	if a.JSON {
-		json.NewEncoder(a.Err).Encode(map[string]any{"error": err.Error(), "hints": hints, "code": code})
+		json.NewEncoder(jsonText{a.Err}).Encode(map[string]any{"error": err.Error(), "hints": hints, "code": code})
 		return
 	}
-	fmt.Fprintf(a.Err, "pkgtool: %v\n", err)
+	fmt.Fprintf(screen{a.Err}, "pkgtool: %v\n", err)
 	for _, h := range hints {
-		fmt.Fprintf(a.Err, "  try: %s\n", h)
+		fmt.Fprintf(screen{a.Err}, "  try: %s\n", h)
 	}
 }

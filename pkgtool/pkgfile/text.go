@@ -87,6 +87,9 @@ func checkReserved(parts []string) error {
 			return fmt.Errorf("below /%s, which packages leave alone", parts[0])
 		}
 	}
+	if len(parts) >= 4 && parts[0] == "usr" && parts[1] == "lib" && parts[2] == "ashlar" && parts[3] == "tree" {
+		return errors.New("it tells which generation a tree is, and is not for packages")
+	}
 	return nil
 }
 

@@ -178,6 +178,12 @@ func (m *Manifest) checkFiles() error {
 			return fmt.Errorf("more than %d bytes of files", int64(maxTotalSize))
 		}
 	}
+	// A path of ASCII is its own normal form, so it need not stand in folded.
+	for same, path := range folded {
+		if types[same] != nil && same != path {
+			return fmt.Errorf("file %.200q: looks the same as %.200q", path, same)
+		}
+	}
 	if m.InstalledSize != total {
 		return fmt.Errorf("installed_size is %d; the files sum up to %d", m.InstalledSize, total)
 	}
