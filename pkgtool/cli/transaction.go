@@ -8,11 +8,17 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/install"
+	"ashlar/pkgtool/system"
+	"ashlar/pkgtool/system/restart"
 	"ashlar/signing"
 
 	"github.com/spf13/cobra"
@@ -50,7 +56,8 @@ type changeResult struct {
 	Done       bool            `json:"done"` // false for --dry-run, --download-only and when there is nothing to do
 	Generation int             `json:"generation"`
 	Plan       *install.Plan   `json:"plan"`
-	Timing     []install.Phase `json:"timing,omitempty"` // with --timing, in nanoseconds
+	Restart    *restart.Report `json:"restart,omitempty"` // what still uses old files, on the running system
+	Timing     []install.Phase `json:"timing,omitempty"`  // with --timing, in nanoseconds
 }
 
 // change plans, shows, asks and carries out.
@@ -60,7 +67,13 @@ func (a *App) change(ctx context.Context, f changeFlags, request install.Request
 	if err != nil {
 		return err
 	}
-	defer session.Close()
+	defer func() {
+		due := err == nil && session.System().PruneDue()
+		session.Close()
+		if due {
+			a.pruneLater()
+		}
+	}()
 	if f.timing && !a.JSON {
 		defer func() { showTiming(a.Err, session.Phases()) }()
 	}
@@ -89,7 +102,7 @@ func (a *App) change(ctx context.Context, f changeFlags, request install.Request
 		if err := a.fetchOnly(ctx, plan); err != nil {
 			return err
 		}
-		return finish(func(w io.Writer) { fmt.Fprintf(w, "fetched %s; nothing was installed\n", mebibytes(plan.Download)) })
+		return finish(func(w io.Writer) { fmt.Fprintf(w, "fetched %s; nothing was installed\n", amount(plan.Download)) })
 	}
 	if err := a.agree(f, plan); err != nil {
 		return err
@@ -100,8 +113,15 @@ func (a *App) change(ctx context.Context, f changeFlags, request install.Request
 		return err
 	}
 	result.Done, result.Generation = true, session.System().Generation().Number
-	err = finish(func(w io.Writer) { showDone(w, plan, result.Generation) })
-	return errors.Join(err, a.afterwards(session))
+	var reboot error
+	result.Restart, reboot = a.afterwards()
+	err = finish(func(w io.Writer) {
+		showDone(w, plan, result.Generation)
+		if result.Restart != nil {
+			showRestart(w, result.Restart)
+		}
+	})
+	return errors.Join(err, reboot)
 }
 
 func (a *App) openSession(f changeFlags) (*install.Session, error) {
@@ -138,9 +158,34 @@ func (a *App) fetchOnly(ctx context.Context, plan *install.Plan) error {
 	return err
 }
 
-// afterwards does what comes after a transaction.
-func (a *App) afterwards(session *install.Session) error {
-	return nil
+// afterwards says what a transaction on the running system has not reached yet.
+func (a *App) afterwards() (*restart.Report, error) {
+	if filepath.Clean(a.Root) != "/" {
+		return nil, nil
+	}
+	report, err := restart.Processes(a.Root)
+	if err != nil {
+		a.Say("could not find out what has to be restarted: %s", printable(err.Error()))
+		return nil, nil
+	}
+	if report.Reboot {
+		err = restartNeeded(report)
+	}
+	return report, err
+}
+
+// pruneLater starts a process of low priority that removes what nothing needs
+// any more. It gives way to every other command; nothing depends on it.
+func (a *App) pruneLater() {
+	cmd := exec.Command("/proc/self/exe", "--root", a.Root, "clean", system.BackgroundFlag)
+	cmd.Args[0] = os.Args[0]
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		a.Say("could not start to clean up: %s", printable(err.Error()))
+		return
+	}
+	syscall.Setpriority(syscall.PRIO_PROCESS, cmd.Process.Pid, 19)
+	cmd.Process.Release()
 }
 
 // agree asks whether to go on. Without a person to ask, --yes is the answer; it
@@ -178,8 +223,11 @@ func (a *App) changeProgress() install.Progress {
 	if a.Quiet || !terminal(a.Err) {
 		return nil
 	}
+	var mu sync.Mutex
 	last := ""
 	return func(what string, done, total int64) {
+		mu.Lock()
+		defer mu.Unlock()
 		line := fmt.Sprintf("%s %s", what, mebibytes(done))
 		if total > 0 {
 			line = fmt.Sprintf("%s %d %%", what, min(100, 100*done/total))

@@ -31,7 +31,7 @@ func showPlan(w io.Writer, plan *install.Plan) {
 			from = s.Repo + ", "
 		}
 		if s.Do != "remove" && s.Download > 0 {
-			size = ", " + mebibytes(s.Download)
+			size = ", " + amount(s.Download)
 		}
 		fmt.Fprintf(w, "%-9s %s %s  (%s%s%s)\n", s.Do, s.Name, versions, from, printable(s.Why), size)
 	}
@@ -68,15 +68,17 @@ func showConsequences(w io.Writer, plan *install.Plan) {
 	if len(plan.Triggers) > 0 {
 		fmt.Fprintf(w, "triggers: %s\n", printable(strings.Join(plan.Triggers, ", ")))
 	}
+	if plan.InPlace && len(plan.Steps) > 0 {
+		fmt.Fprintln(w, "/usr cannot be exchanged here: its files change one after the other")
+	}
 	for _, s := range plan.Space {
-		fmt.Fprintf(w, "space on %s: %s needed, %s free\n", printable(s.Path), mebibytes(s.Need), mebibytes(s.Free))
+		fmt.Fprintf(w, "space on /%s: %s needed, %s free\n", printable(strings.TrimPrefix(s.Path, ".")), amount(s.Need), amount(s.Free))
+	}
+	if plan.Packages > 0 {
+		fmt.Fprintf(w, "to download %s of %s\n", amount(plan.Download), amount(plan.Packages))
 	}
 	if len(plan.Steps) > 0 {
-		fmt.Fprintf(w, "to download %s", mebibytes(plan.Download))
-		if plan.Packages > plan.Download {
-			fmt.Fprintf(w, " of %s", mebibytes(plan.Packages))
-		}
-		fmt.Fprintf(w, ", on disk %+.1f MiB\n", float64(plan.DiskChange)/(1<<20))
+		fmt.Fprintf(w, "installed size %s\n", difference(plan.DiskChange))
 	}
 }
 
@@ -113,9 +115,34 @@ func showTiming(w io.Writer, phases []install.Phase) {
 func configNoteText(n system.ConfigNote) string {
 	file := printable(n.Path)
 	switch {
+	case n.Merged:
+		return fmt.Sprintf("merged the package's changes into your edited %s", file)
+	case n.Merge:
+		return fmt.Sprintf("you and the package changed %s; the changes are merged where they do not meet", file)
 	case n.Kept || n.New == "":
 		return fmt.Sprintf("kept your edited %s", file)
 	default:
 		return fmt.Sprintf("kept your edited %s; the package's version is %s", file, printable(n.New))
 	}
+}
+
+// amount words a number of bytes.
+func amount(n int64) string {
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%d B", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	case n < 1<<30:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	default:
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	}
+}
+
+func difference(n int64) string {
+	if n < 0 {
+		return "-" + amount(-n)
+	}
+	return "+" + amount(n)
 }

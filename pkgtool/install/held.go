@@ -1,6 +1,8 @@
 package install
 
 import (
+	"slices"
+
 	"ashlar/pkgtool/solver"
 	"ashlar/pkgtool/version"
 )
@@ -13,7 +15,7 @@ func (p *Plan) explainHeld(solution *solver.Solution, holds []Hold) {
 		}
 	}
 	for _, h := range holds {
-		if p.ask.request.UpgradeAll {
+		if p.request.UpgradeAll || slices.Contains(p.request.Upgrade, h.Name) {
 			p.noteHold(h)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"ashlar/pkgtool/client"
@@ -31,6 +32,7 @@ type Plan struct {
 	Saved      []string            `json:"saved,omitempty"`      // package files that were replaced by hand; copies are kept
 	Triggers   []string            `json:"triggers,omitempty"`   // what runs in the new tree before it takes its place
 	Protected  []string            `json:"protected,omitempty"`  // builds that this removes although their kernel is running
+	InPlace    bool                `json:"in_place,omitempty"`   // files in /usr change one after the other: it cannot be exchanged here
 	Incomplete bool                `json:"incomplete,omitempty"` // figures are those of the index: manifests could not be read
 
 	session  *Session
@@ -138,7 +140,7 @@ func (p *Plan) make(ctx context.Context) error {
 	if solution, err = p.tidy(ctx, solution); err != nil {
 		return err
 	}
-	p.change.Reason, p.change.Command = p.request.reason(), p.session.opts.Command
+	p.change.Reason, p.change.Command, p.change.NoTriggers = p.request.reason(), p.session.opts.Command, p.request.NoTriggers
 	p.solution = solution
 	p.describe(solution)
 	p.mark(solution)
@@ -184,6 +186,11 @@ func (p *Plan) word(ctx context.Context, holds []Hold) error {
 			return err
 		}
 	}
+	for _, name := range slices.Concat(r.Explicit, r.Automatic) {
+		if p.session.system.Package(name) == nil {
+			return notInstalled(name)
+		}
+	}
 	if err := p.wordReinstall(); err != nil {
 		return err
 	}
@@ -205,7 +212,7 @@ func (p *Plan) wordDowngrade(text string) error {
 	installed := p.session.system.Package(name)
 	switch {
 	case installed == nil:
-		return fault.Mark(fmt.Errorf("package %s is not installed", name), fault.Usage, "see what is: pkgtool list")
+		return notInstalled(name)
 	case pinned && v.Compare(installed.Version) >= 0:
 		return fault.Mark(fmt.Errorf("%s %s is not older than the installed %s", name, v, installed.Version), fault.Usage, "pkgtool install "+text)
 	case pinned:
@@ -215,13 +222,20 @@ func (p *Plan) wordDowngrade(text string) error {
 	return nil
 }
 
+func notInstalled(name string) error {
+	return fault.Mark(fmt.Errorf("package %s is not installed", name), fault.Usage, "see what is: pkgtool list")
+}
+
 // openGiven opens a package file and verifies who signed it.
 func (p *Plan) openGiven(ctx context.Context, place string) (version.Dependency, error) {
 	var pkg *pkgfile.Package
 	var err error
 	if strings.Contains(place, "://") {
 		pkg, err = p.session.client.FetchURL(ctx, place, nil)
-	} else if pkg, err = pkgfile.OpenFile(place); errors.Is(err, os.ErrNotExist) {
+	} else {
+		pkg, err = pkgfile.OpenFile(place)
+	}
+	if errors.Is(err, os.ErrNotExist) {
 		err = fault.Mark(err, fault.Usage, "")
 	}
 	if err != nil {

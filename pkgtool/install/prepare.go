@@ -78,6 +78,7 @@ func (p *Plan) fetchMetas(ctx context.Context, progress Progress) error {
 func (p *Plan) take(planned *system.Plan) {
 	p.planned = planned
 	p.Space, p.Config, p.Carried, p.Saved, p.Triggers = planned.Space, planned.Config, planned.Carried, planned.Saved, planned.Triggers
+	p.InPlace = planned.InPlace
 	p.Download = 0
 	sizes := map[string]int64{}
 	for _, w := range p.wanted() {

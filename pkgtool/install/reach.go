@@ -28,12 +28,13 @@ type reach struct {
 	provided map[string][]*solver.Package // installed packages by what they provide; narrow only
 	moving   map[string]bool              // names of installed packages that the request may change or remove
 	seen     map[string]bool              // names followed already
+	builds   map[string]bool              // names of which all builds were added
 	queue    []*solver.Package
 	failure  error
 }
 
 func newReach(u *universe, o offers, narrow bool) *reach {
-	r := &reach{universe: u, offers: o, narrow: narrow, moving: map[string]bool{}, seen: map[string]bool{}}
+	r := &reach{universe: u, offers: o, narrow: narrow, moving: map[string]bool{}, seen: map[string]bool{}, builds: map[string]bool{}}
 	if narrow {
 		r.provided = map[string][]*solver.Package{}
 		for _, p := range u.packages {
@@ -136,9 +137,22 @@ func (r *reach) wishes(request *solver.Request) error {
 			r.name(d.Name)
 		}
 	}
+	if r.narrow { // what moves may leave others without what they require
+		for _, p := range r.universe.packages {
+			if p.Installed {
+				for _, d := range p.Requires {
+					r.follow(d)
+				}
+			}
+		}
+	}
 	for len(r.queue) > 0 && r.failure == nil {
 		p := r.queue[0]
 		r.queue = r.queue[1:]
+		if !p.Installed && !r.builds[p.Name] { // an old build is one because there is a newer one
+			r.builds[p.Name] = true
+			r.add(r.offers.ByName(p.Name))
+		}
 		for _, d := range slices.Concat(p.Requires, p.Recommends) {
 			r.follow(d)
 		}

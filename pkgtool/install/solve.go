@@ -8,6 +8,7 @@ import (
 
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/solver"
+	"ashlar/pkgtool/solver/cases"
 	"ashlar/pkgtool/system"
 	"ashlar/pkgtool/version"
 )
@@ -28,6 +29,11 @@ type question struct {
 func (p *Plan) solve(ctx context.Context) (*solver.Solution, error) {
 	defer p.session.phase("solve")()
 	p.ask.thorough = p.request.Autoremove || p.request.World != nil
+	if p.request.SaveCase != "" {
+		if err := p.ask.save(p.request.SaveCase); err != nil {
+			return nil, err
+		}
+	}
 	u, solution, err := p.ask.answer(ctx)
 	if failed := p.session.client.Err(); failed != nil {
 		return nil, failed
@@ -36,11 +42,23 @@ func (p *Plan) solve(ctx context.Context) (*solver.Solution, error) {
 	return solution, err
 }
 
+// save writes the question as a case for pkgtool solve, with everything that
+// could matter to it.
+func (q *question) save(dir string) error {
+	u, err := q.gather(false)
+	if err != nil {
+		return err
+	}
+	_, err = cases.Write(dir, u.packages, q.request)
+	return err
+}
+
 // answer finds the best solution. It first looks only at what is installed and
 // what the request itself brings, which is all that most requests need; where
 // that does not give a solution that is the best one whatever else there is, it
 // looks at everything. The universe is nil if everything stays.
 func (q *question) answer(ctx context.Context) (*universe, *solver.Solution, error) {
+	q.request.Upgrade, q.request.UpgradeAll = q.targets(), false
 	if !q.thorough && q.onlyUpgrades() && !q.anyNewer() {
 		return nil, q.unchanged(), nil
 	}

@@ -95,7 +95,7 @@ func (p *Plan) wordReinstall() error {
 	for _, name := range p.request.Reinstall {
 		r := p.session.system.Package(name)
 		if r == nil {
-			return fault.Mark(fmt.Errorf("package %s is not installed", name), fault.Usage, "see what is: pkgtool list")
+			return notInstalled(name)
 		}
 		same, other := false, false
 		for _, e := range p.session.client.ByName(name) {
@@ -196,7 +196,11 @@ func (p *Plan) findOrphans(solution *solver.Solution) error {
 		return nil
 	}
 	records := p.universe.recordsAfter(solution)
-	asked := false
+	asked := len(p.ask.request.Install) > 0 || slices.ContainsFunc(p.ask.records, func(r system.Record) bool { return r.Requested })
+	if !asked && world == nil && len(records) > 0 {
+		return fault.Mark(errors.New("no installed package is marked as asked for, so that all would go"), fault.Usage,
+			"mark those that you want: pkgtool mark --explicit NAME...")
+	}
 	after := solution.Installed()
 	for i := range records {
 		r := &records[i]
@@ -209,11 +213,6 @@ func (p *Plan) findOrphans(solution *solver.Solution) error {
 		} else {
 			r.Requested = r.Requested || slices.ContainsFunc(p.ask.request.Install, wantedBy(after[at]))
 		}
-		asked = asked || r.Requested
-	}
-	if !asked && world == nil && len(records) > 0 {
-		return fault.Mark(errors.New("no installed package is marked as asked for, so that all would go"), fault.Usage,
-			"mark those that you want: pkgtool mark --explicit NAME...")
 	}
 	orphans, err := orphansAmong(records)
 	if err != nil {
