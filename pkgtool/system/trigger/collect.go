@@ -26,6 +26,9 @@ func (o *Output) collect() error {
 		if err := c.folder(name, false); err != nil {
 			return fmt.Errorf("read what triggers wrote: %w", err)
 		}
+		if len(c.layers) == 0 && len(c.changes) == 1 {
+			continue // a missing folder, and nothing was put into it
+		}
 		o.Changes = append(o.Changes, c.changes...)
 	}
 	slices.SortFunc(o.Changes, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })

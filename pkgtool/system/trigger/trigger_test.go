@@ -325,8 +325,11 @@ func TestIntoAnEmptyRoot(t *testing.T) {
 	if err := os.Mkdir(f.root.Live, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	if got, _ := f.run(t, probe("a", "show /etc/new.conf")); got != "" {
+		t.Errorf("got %q, want nothing", got)
+	}
 	got, _ := f.run(t, probe("a", "show /etc/new.conf", "write /var/x y"))
-	if want := "file var/x 0644 y" + owner("0:0") + "\n"; got != want {
+	if want := "dir var 0755" + owner("0:0") + "\nfile var/x 0644 y" + owner("0:0") + "\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -29,7 +29,7 @@ type workspace struct {
 	dir      string
 	skeleton string
 	overlays []sandbox.Overlay
-	layers   map[string][]string // by shown folder: what it consists of, topmost first
+	layers   map[string][]string // by shown folder: what it consists of, topmost first; nothing if it is missing
 	upper    map[string]string   // by shown folder: where the changes are
 }
 
@@ -126,7 +126,8 @@ func (w *workspace) addOverlay(root Root, name string) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	if len(layers) == 0 {
+	missing := len(layers) == 0
+	if missing {
 		if err := makeFolder(target, 0o755); err != nil {
 			return err
 		}
@@ -142,7 +143,10 @@ func (w *workspace) addOverlay(root Root, name string) error {
 		return err
 	}
 	w.overlays = append(w.overlays, o)
-	w.layers[name], w.upper[name] = layers, o.Upper
+	w.upper[name] = o.Upper
+	if !missing {
+		w.layers[name] = layers
+	}
 	return nil
 }
 
