@@ -267,9 +267,13 @@ func (j *judge) grade(chosen []*Package) *grade {
 		}
 	}
 	for _, p := range j.packages {
+		if p.Installed {
+			count(&g.changes, &g.changeFlags, !slices.Contains(chosen, p))
+		}
+	}
+	for _, p := range slices.Backward(j.packages) { // the worst build of a name first
 		in := slices.Contains(chosen, p)
 		if p.Installed {
-			count(&g.changes, &g.changeFlags, !in)
 			continue
 		}
 		if old := j.newest(p.Name); old != nil {

@@ -93,10 +93,11 @@ func (pr *problem) stays(i int32) literal {
 	return stays.yes()
 }
 
-// avoidDowngrades avoids builds that take the place of a newer installed one.
+// avoidDowngrades avoids builds that take the place of a newer installed one,
+// the oldest first.
 func (pr *problem) avoidDowngrades(order []int32) []literal {
 	var wishes []literal
-	for _, i := range order {
+	for _, i := range slices.Backward(order) {
 		p := pr.universe.packages[i]
 		old := pr.universe.newestInstalled(p.Name)
 		if old != nil && p.Version.Compare(old.Version) < 0 && p.excludes(old) {
@@ -115,7 +116,7 @@ func (pr *problem) avoidVendors(order []int32) []literal {
 	if pr.request.AllowVendorChange {
 		return nil
 	}
-	for _, i := range order {
+	for _, i := range slices.Backward(order) {
 		p := u.packages[i]
 		old := u.newestInstalled(p.Name)
 		if p.Installed || old == nil || p.Vendor == "" || old.Vendor == "" || p.Vendor == old.Vendor {

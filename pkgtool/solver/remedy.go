@@ -24,13 +24,8 @@ func (pr *problem) remedies(ctx context.Context, rules []rule) []string {
 			offer(remedy)
 		}
 	}
-	requests := 0
-	for _, r := range rules {
-		switch r.kind {
-		case ruleInstall, ruleRemove, ruleDowngrade, ruleReinstall:
-			requests++
-		}
-	}
+	asked := pr.request
+	requests := len(asked.Install) + len(asked.Remove) + len(asked.Upgrade) + len(asked.Downgrade) + len(asked.Reinstall)
 	for _, r := range rules {
 		changed := pr.request.Request
 		switch r.kind {

@@ -76,6 +76,11 @@ func (r *reasons) why(i int32) string {
 	if by, ok := r.neededBy[i]; ok {
 		return "needed by " + u.packages[by].Name
 	}
+	for _, j := range u.installed {
+		if p.replaces(u.packages[j]) {
+			return "replaces " + u.packages[j].Name
+		}
+	}
 	if old := u.newestInstalled(p.Name); old != nil {
 		if d, lost := r.lostRequirement(old); lost {
 			return fmt.Sprintf("%s needs %s", old.Version, d)
