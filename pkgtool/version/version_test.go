@@ -1,6 +1,8 @@
 package version
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -97,4 +99,36 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q is accepted but prints as %q", text, v)
 		}
 	})
+}
+
+// A million triples of versions, from few parts so that equal and near ones are
+// frequent: the order is total, and equal versions have equal texts.
+func TestOrderIsTotalOnAMillionTriples(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	parts := []string{"0", "1", "2", "10", "a", "b", "rc", "a-1", "1a", "alpha"}
+	var versions []Version
+	for range 1000 {
+		number := fmt.Sprintf("%d.%d.%d", random.IntN(3), random.IntN(2), random.IntN(2))
+		if random.IntN(3) > 0 {
+			number += "-" + parts[random.IntN(len(parts))]
+			if random.IntN(2) == 0 {
+				number += "." + parts[random.IntN(len(parts))]
+			}
+		}
+		v, err := New(uint32(max(0, random.IntN(4)-2)), number, uint32(1+random.IntN(3)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		versions = append(versions, v)
+	}
+	for range 1_000_000 {
+		a, b, c := versions[random.IntN(1000)], versions[random.IntN(1000)], versions[random.IntN(1000)]
+		ab, bc, ac := a.Compare(b), b.Compare(c), a.Compare(c)
+		if ab != -b.Compare(a) || (ab == 0) != (a.String() == b.String()) {
+			t.Fatalf("%s and %s compare as %d", a, b, ab)
+		}
+		if ab <= 0 && bc <= 0 && (ac > 0 || ac == 0 && ab+bc != 0) || ab >= 0 && bc >= 0 && (ac < 0 || ac == 0 && ab+bc != 0) {
+			t.Fatalf("%s, %s, %s compare as %d, %d, but the ends as %d", a, b, c, ab, bc, ac)
+		}
+	}
 }
