@@ -89,36 +89,29 @@ func installPackages(root string, packages []*pkgfile.Package) error {
 	if err := tree.folder("tree"); err != nil {
 		return err
 	}
-	var wanted []pkgfile.Wanted
 	for _, p := range packages {
-		w := pkgfile.Wanted{Package: p}
 		m := p.Manifest()
 		for i := range m.Files {
-			f := &m.Files[i]
-			switch f.Type {
-			case pkgfile.TypeDir:
-				err = tree.folder("tree/" + f.Path)
-			case pkgfile.TypeSymlink:
-				err = tree.symlink(f.Target, "tree/"+f.Path)
-			case pkgfile.TypeFile:
-				var has bool
-				o := objectOf(p, f)
-				if err = tree.folder(path.Dir("tree/" + f.Path)); err != nil {
-					break
-				}
-				if has, err = s.Has(o); err == nil && has {
-					err = s.Link(o, dir, "tree/"+f.Path)
-				} else {
-					w.Files = append(w.Files, f)
-				}
+			name := "tree/" + m.Files[i].Path
+			if m.Files[i].Type != pkgfile.TypeDir {
+				name = path.Dir(name)
 			}
-			if err != nil {
+			if err := tree.folder(name); err != nil {
 				return err
 			}
 		}
-		if len(w.Files) > 0 {
-			wanted = append(wanted, w)
-		}
+	}
+	wanted := make([]pkgfile.Wanted, len(packages))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, p := range packages {
+		group.Go(func() (err error) {
+			wanted[i], err = linkPresent(s, dir, p)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	err = pkgfile.Unpack(context.Background(), runtime.GOMAXPROCS(0), wanted, func(p *pkgfile.Package, f *pkgfile.File, data []byte, stream io.Reader) error {
 		o := objectOf(p, f)
@@ -151,6 +144,32 @@ func installPackages(root string, packages []*pkgfile.Package) error {
 
 var me, us = uint32(os.Geteuid()), uint32(os.Getegid())
 
+// linkPresent puts into the tree what needs no unpacking, and returns the rest.
+func linkPresent(s *store.Store, dir int, p *pkgfile.Package) (pkgfile.Wanted, error) {
+	w := pkgfile.Wanted{Package: p}
+	m := p.Manifest()
+	for i := range m.Files {
+		f := &m.Files[i]
+		var err error
+		switch f.Type {
+		case pkgfile.TypeSymlink:
+			err = unix.Symlinkat(f.Target, dir, "tree/"+f.Path)
+		case pkgfile.TypeFile:
+			var has bool
+			o := objectOf(p, f)
+			if has, err = s.Has(o); err == nil && has {
+				err = s.Link(o, dir, "tree/"+f.Path)
+			} else {
+				w.Files = append(w.Files, f)
+			}
+		}
+		if err != nil {
+			return w, err
+		}
+	}
+	return w, nil
+}
+
 func objectOf(p *pkgfile.Package, f *pkgfile.File) *store.Object {
 	return &store.Object{SHA256: f.SHA256, Size: f.Size, Mode: f.Mode, UID: me, GID: us,
 		Xattrs: f.Xattrs, Time: p.Manifest().Provenance.Epoch}
@@ -172,13 +191,6 @@ func (t *benchTree) folder(name string) error {
 	}
 	t.made[name] = true
 	return unix.Mkdirat(t.root, name, 0o755)
-}
-
-func (t *benchTree) symlink(target, name string) error {
-	if err := t.folder(path.Dir(name)); err != nil {
-		return err
-	}
-	return unix.Symlinkat(target, t.root, name)
 }
 
 // contender is one way to make a tree in an empty folder.

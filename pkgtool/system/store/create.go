@@ -100,7 +100,7 @@ func (s *Store) create(dir int, path, folder string, o *Object) (rawFile, error)
 func (s *Store) finish(o *Object, mtime int64, dir int, path string, f rawFile, err error) error {
 	if err == nil {
 		mutate("set attributes of", path)
-		err = f.dress(o, mtime, s.creation())
+		err = f.dress(o, mtime, s.made.Load())
 	}
 	if err := closeOrRemove(dir, path, f, err); err != nil {
 		return fmt.Errorf("make object %s: %w", path, err)

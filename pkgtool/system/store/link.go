@@ -35,7 +35,7 @@ func createEmpty(o *Object, dir int, path string) error {
 	fd, err := openat(dir, path, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
 	if err == nil {
 		// The folder is not the store's, so nothing is known of what files get.
-		err = rawFile(fd).dress(o, o.Time, creation{})
+		err = rawFile(fd).dress(o, o.Time, nil)
 		err = closeOrRemove(dir, path, rawFile(fd), err)
 	}
 	if err != nil {

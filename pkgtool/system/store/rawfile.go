@@ -44,15 +44,16 @@ func (f rawFile) Read(data []byte) (int, error) {
 
 func (f rawFile) Close() error { return unix.Close(int(f)) }
 
-// dress sets what a file was not created with. The order matters: a change of
-// owner clears setuid bits and capabilities, and everything changes the time.
-func (f rawFile) dress(o *Object, mtime int64, made creation) error {
-	if !made.known || made.uid != o.UID || made.gid != o.GID {
+// dress sets what a file was not created with; made is nil if that is unknown.
+// The order matters: a change of owner clears setuid bits and capabilities, and
+// everything changes the time.
+func (f rawFile) dress(o *Object, mtime int64, made *creation) error {
+	if made == nil || made.uid != o.UID || made.gid != o.GID {
 		if err := unix.Fchown(int(f), int(o.UID), int(o.GID)); err != nil {
 			return fmt.Errorf("give it to %d:%d: %w", o.UID, o.GID, err)
 		}
 	}
-	if !made.known || o.Mode&^made.stays != 0 {
+	if made == nil || o.Mode&^made.stays != 0 {
 		if err := unix.Fchmod(int(f), o.Mode); err != nil {
 			return fmt.Errorf("set mode %04o: %w", o.Mode, err)
 		}

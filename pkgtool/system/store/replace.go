@@ -45,7 +45,7 @@ func (s *Store) replace(dir int, key Key, o *Object, mtime int64, r io.Reader) e
 	err = copyVerified(f, o, r)
 	if err == nil {
 		mutate("set attributes of", beside)
-		err = f.dress(o, mtime, s.creation())
+		err = f.dress(o, mtime, s.made.Load())
 	}
 	if err == nil {
 		err = unix.Fsync(int(f))

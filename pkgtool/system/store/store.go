@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,12 +27,11 @@ func mutate(what, name string) {
 
 // Store is the folder of objects of one system.
 type Store struct {
-	state int // the state's folder, our own descriptor
+	state  int                      // the state's folder, our own descriptor
+	folder atomic.Pointer[int]      // the store's own folder, once it exists
+	made   atomic.Pointer[creation] // what a new file gets without our asking, once that is known
 
-	mu     sync.Mutex
-	folder int      // the store's own folder, -1 until it exists
-	made   creation // what a new file gets without our asking
-
+	mu   sync.Mutex
 	free *sync.Cond       // an object is not being changed any more
 	busy map[Key]struct{} // objects being made, replaced or removed
 }
@@ -39,15 +39,8 @@ type Store struct {
 // creation is what the kernel gives to a new file in the store: the owner, and
 // which permission bits stay. Where it fits, nothing needs to be set.
 type creation struct {
-	known    bool
 	uid, gid uint32
 	stays    uint32 // of 0777
-}
-
-func (s *Store) creation() creation {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.made
 }
 
 // Open prepares the use of the store in the state's folder (/.ashlar), given as
@@ -57,15 +50,15 @@ func Open(stateDir int) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	s := &Store{state: fd, folder: -1, busy: map[Key]struct{}{}}
+	s := &Store{state: fd, busy: map[Key]struct{}{}}
 	s.free = sync.NewCond(&s.mu)
 	return s, nil
 }
 
 // Close closes the store's descriptors. It changes nothing on disk.
 func (s *Store) Close() error {
-	if s.folder >= 0 {
-		unix.Close(s.folder)
+	if folder := s.folder.Load(); folder != nil {
+		unix.Close(*folder)
 	}
 	return unix.Close(s.state)
 }
@@ -73,16 +66,17 @@ func (s *Store) Close() error {
 // dir is the descriptor of the store's folder. It is an error of fs.ErrNotExist
 // if nobody has called Begin yet.
 func (s *Store) dir() (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.folder < 0 {
-		fd, err := openat(s.state, folderName, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
-		if err != nil {
-			return -1, fmt.Errorf("open the store: %w", err)
-		}
-		s.folder = fd
+	if folder := s.folder.Load(); folder != nil {
+		return *folder, nil
 	}
-	return s.folder, nil
+	fd, err := openat(s.state, folderName, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open the store: %w", err)
+	}
+	if !s.folder.CompareAndSwap(nil, &fd) {
+		unix.Close(fd) // somebody else was faster
+	}
+	return *s.folder.Load(), nil
 }
 
 // Begin allows objects to be added: it makes the store's folder if need be, and
@@ -119,9 +113,7 @@ func (s *Store) Begin() error {
 	if err != nil {
 		return fmt.Errorf("mark the store as open: %w", err)
 	}
-	s.mu.Lock()
-	s.made = creation{true, st.Uid, st.Gid, st.Mode & 0o777}
-	s.mu.Unlock()
+	s.made.Store(&creation{st.Uid, st.Gid, st.Mode & 0o777})
 	return nil
 }
 
