@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,7 +21,33 @@ func TestMain(m *testing.M) {
 	sandbox.MaybeInit() // does not return in pid 1 of a build
 	testscript.Main(m, map[string]func(){
 		"pkgtool": func() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+		"index":   func() { os.Exit(index()) },
 	})
+}
+
+// index is a program with a trigger, which a script makes a package of: it lists
+// /usr/share/indexed in /etc/index and /usr/share/index.cache.
+func index() int {
+	entries, err := os.ReadDir("/usr/share/indexed")
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	text := ""
+	for _, e := range entries {
+		if e.Name() == "broken" {
+			fmt.Println("cannot index broken")
+			return 3
+		}
+		text += e.Name() + "\n"
+	}
+	for _, name := range []string{"/etc/index", "/usr/share/index.cache"} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+	}
+	return 0
 }
 
 // TestScript runs the sessions in testdata/script. In each, pkgtool is this
