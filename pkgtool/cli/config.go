@@ -97,12 +97,9 @@ in use. With --incoming, show what the package has changed since the edits began
 					}
 					diffs = append(diffs, d)
 				}
-				return app.Print(map[string]any{"schema": 1, "files": diffs}, func(w io.Writer) {
+				return app.Print(map[string]any{"schema": 1, "files": diffs}, func(io.Writer) {
 					for _, d := range diffs {
-						if terminal(w) {
-							d.Diff = printableText(d.Diff)
-						}
-						io.WriteString(w, d.Diff)
+						io.WriteString(app.exact(), d.Diff)
 					}
 				})
 			})
@@ -135,17 +132,13 @@ func unknownText(path string) error {
 		"reinstall the package that owns it: pkgtool owns "+path)
 }
 
-// printableText is printable for a text with lines and tabs.
-func printableText(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		parts := strings.Split(line, "\t")
-		for j := range parts {
-			parts[j] = printable(parts[j])
-		}
-		lines[i] = strings.Join(parts, "\t")
+// exact is where texts go that another program may read byte for byte: nothing in
+// them is replaced unless they are shown on a terminal.
+func (a *App) exact() io.Writer {
+	if terminal(a.Out) {
+		return screen{a.Out}
 	}
-	return strings.Join(lines, "\n")
+	return a.Out
 }
 
 // configFiles returns the named configuration files, or without names all that

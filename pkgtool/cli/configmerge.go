@@ -98,7 +98,7 @@ func (a *App) writeMerged(output string, text []byte) error {
 		if a.JSON {
 			return fault.Errorf(fault.Usage, "--output - and --json both want stdout; name a file")
 		}
-		_, err := a.Out.Write(text)
+		_, err := a.exact().Write(text)
 		return err
 	}
 	// The text may hold secrets, as the file does.
