@@ -22,27 +22,45 @@ const (
 )
 
 // Search finds the packages whose name or summary has all the words, whatever
-// their case. Of several packages of a name it returns the last, which is the
+// their case. Of several packages of a name it looks at the last, which is the
 // newest. Hits are in the order of names.
 func (c *Catalogue) Search(words []string) ([]Hit, error) {
 	var wanted [][]byte
+	var longest []byte
 	for _, w := range words {
-		if w = strings.ToLower(w); w != "" {
-			wanted = append(wanted, []byte(w))
+		w := []byte(strings.ToLower(w))
+		wanted = append(wanted, w)
+		if len(w) > len(longest) {
+			longest = w
 		}
 	}
+	text, err := c.text()
+	if err != nil {
+		return nil, err
+	}
 	var hits []Hit
-	err := c.eachText(func(i int, name, summary []byte) bool {
-		rank, ok := fit(name, summary, wanted)
-		if last := len(hits) - 1; last >= 0 && hits[last].Name == string(name) {
-			hits = hits[:last]
+	// What is in few packages is found fastest by looking at all of them at once.
+	for counted, at, number := 0, 0, 0; at < len(text); {
+		found := bytes.Index(text[at:], longest)
+		if found < 0 {
+			break
 		}
-		if ok {
-			hits = append(hits, Hit{string(name), i, rank})
+		begin := bytes.LastIndexByte(text[:at+found], '\n') + 1
+		number += bytes.Count(text[counted:begin], []byte{'\n'})
+		counted = begin
+		name, summary, rest, err := cutText(text[begin:])
+		if err != nil {
+			return nil, err
 		}
-		return true
-	})
-	return hits, err
+		at = len(text) - len(rest)
+		if bytes.HasPrefix(rest, text[begin:begin+len(name)+1]) {
+			continue // a newer one follows
+		}
+		if rank, ok := fit(name, summary, wanted); ok {
+			hits = append(hits, Hit{string(name), number, rank})
+		}
+	}
+	return hits, nil
 }
 
 func fit(name, summary []byte, words [][]byte) (rank int, ok bool) {
@@ -75,33 +93,39 @@ func fit(name, summary []byte, words [][]byte) (rank int, ok bool) {
 // Names lists the names that begin with prefix, each once, in order, at most
 // limit; 0 is no limit.
 func (c *Catalogue) Names(prefix string, limit int) ([]string, error) {
+	text, err := c.text()
+	if err != nil {
+		return nil, err
+	}
 	var names []string
-	err := c.eachText(func(_ int, name, _ []byte) bool {
+	for len(text) > 0 && (limit == 0 || len(names) < limit) {
+		name, _, rest, err := cutText(text)
+		if err != nil {
+			return nil, err
+		}
 		if bytes.HasPrefix(name, []byte(prefix)) && (len(names) == 0 || names[len(names)-1] != string(name)) {
 			names = append(names, string(name))
 		}
-		return limit == 0 || len(names) < limit
-	})
-	return names, err
+		text = rest
+	}
+	return names, nil
 }
 
-// eachText calls do with the name and the summary, in lower case, of each
-// package, until it returns false.
-func (c *Catalogue) eachText(do func(i int, name, summary []byte) bool) error {
+// text is name and summary, in lower case, of each package.
+func (c *Catalogue) text() ([]byte, error) {
 	text, err := c.bytes(c.sizes.textsBegin(), c.sizes.recordBegin())
-	if err != nil {
-		return err
+	if err == nil && int64(bytes.Count(text, []byte{'\n'})) != c.sizes.packages {
+		err = damaged("%d packages without as many texts", c.sizes.packages)
 	}
-	for i := range c.Len() {
-		end := bytes.IndexByte(text, '\n')
-		middle := bytes.IndexByte(text, 0)
-		if middle < 0 || end < middle {
-			return damaged("a text that is not one")
-		}
-		if !do(i, text[:middle], text[middle+1:end]) {
-			return nil
-		}
-		text = text[end+1:]
+	return text, err
+}
+
+// cutText returns the first name and summary of texts, and the rest.
+func cutText(text []byte) (name, summary, rest []byte, err error) {
+	line, rest, ended := bytes.Cut(text, []byte{'\n'})
+	name, summary, named := bytes.Cut(line, []byte{0})
+	if !ended || !named {
+		return nil, nil, nil, damaged("a text that is not one")
 	}
-	return nil
+	return name, summary, rest, nil
 }
