@@ -6,7 +6,9 @@
 #
 #   make boot   start the ISO in QEMU on this terminal
 #   make unit   the tests that need neither the ISO nor the network
-#   make bench  the benchmarks
+#   make bench  pkgtool beside its rivals: one table, and build/bench/results.json
+#   make bench-install   one group of it; tests/bench/README.md names them
+#   make bench-go        the benchmarks of the Go packages
 #   make crash  kill transactions at every system call, and cut the power (root)
 #   make clean  remove build/ (the cache in ~/.cache/ashlar stays)
 
@@ -19,7 +21,7 @@ export CGO_ENABLED = 0
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help iso test unit bench crash boot clean build/pkgtool
+.PHONY: help iso test unit bench bench-go crash boot clean build/pkgtool
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -41,8 +43,16 @@ unit:
 	@pkgtool/bootstrap.sh test
 	@$(FIND_GO) && $$go test -short -timeout 20m ./...
 
-bench:
-	@$(FIND_GO) && $$go test -run '^$$' -bench . -benchtime 2s ./...
+bench: build/pkgtool
+	@pkgtool/bootstrap.sh bench
+	@$(FIND_GO) && $$go build -o build/bench/bench ./tests/bench && build/bench/bench
+
+bench-go:
+	@$(FIND_GO) && $$go test -run '^$$' -bench . -benchtime 1s ./...
+
+bench-%: build/pkgtool
+	@pkgtool/bootstrap.sh bench
+	@$(FIND_GO) && $$go build -o build/bench/bench ./tests/bench && build/bench/bench $*
 
 crash:
 	@pkgtool/bootstrap.sh test

@@ -5,6 +5,7 @@
 #                                on a machine without one, fetch the tool chain
 #                                that recipes/seed.lock pins
 #   pkgtool/bootstrap.sh test    make sure the reference tools of the tests are there
+#   pkgtool/bootstrap.sh bench   make sure what the benchmarks compare with is there
 #
 # As root it installs missing Debian packages; as an ordinary user it says which
 # command an administrator has to run. Messages go to stderr.
@@ -26,6 +27,16 @@ install_packages() {
 	say "installing Debian packages: $*"
 	apt-get update -q >&2
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2
+}
+
+# need : reads lines "program package" and installs the packages whose program
+# is missing; a program is a name, or the path of a file.
+need() {
+	missing=
+	while read -r command package; do
+		[ -e "$command" ] || command -v "$command" >/dev/null || missing="$missing $package"
+	done
+	[ -z "$missing" ] || install_packages $missing
 }
 
 # go_knows_toolchains GO : true for Go 1.21 and later, which fetch the version
@@ -77,10 +88,7 @@ go)
 	fi
 	;;
 test)
-	missing=
-	while read -r command package; do
-		[ -e "$command" ] || command -v "$command" >/dev/null || missing="$missing $package"
-	done <<-TOOLS
+	need <<-TOOLS
 		qemu-system-x86_64 qemu-system-x86
 		/usr/share/OVMF/OVMF_CODE_4M.fd ovmf
 		xorriso xorriso
@@ -104,10 +112,23 @@ test)
 		git git
 		tar tar
 	TOOLS
-	[ -z "$missing" ] || install_packages $missing
+	;;
+bench)
+	need <<-TOOLS
+		zstd zstd
+		tar tar
+		mkfs.ext4 e2fsprogs
+		losetup mount
+		dpkg-deb dpkg
+		rpmbuild rpm
+		pacman pacman-package-manager
+		bsdtar libarchive-tools
+		dose-debcheck dose-distcheck
+		testsolv libsolv-tools
+	TOOLS
 	;;
 *)
-	sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
+	sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 	;;
 esac

@@ -1,0 +1,312 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"ashlar/tests/bench/debian"
+	"ashlar/tests/bench/measure"
+)
+
+// solver compares verdicts and times of solvers over Debian's universe.
+func (b *bench) solver(ctx context.Context) error {
+	a, err := b.archive(ctx)
+	if err != nil {
+		return err
+	}
+	lines, err := a.read()
+	if err != nil {
+		return err
+	}
+	b.report.Data["universe"] = map[string]any{"suite": suite, "packages": len(lines)}
+	q, err := b.ask(a, lines)
+	if err != nil {
+		return err
+	}
+	if err := command(ctx, "go", "build", "-o", q.universe, "./tests/bench/universe"); err != nil {
+		return err
+	}
+	for _, step := range []func(context.Context, *questions) error{b.checkAll, b.solveMany, b.solveOne} {
+		if err := step(ctx, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// questions are the requests in the form that each solver takes.
+type questions struct {
+	*archive
+	lines    []debian.Line
+	requests []request
+	universe string // the program tests/bench/universe
+	list     string // one line per request
+	dose     string // an index with a package per request, which depends on what is asked for
+	libsolv  string // a test case with a job per request
+	apt      string // a script that asks apt for one request after the other
+}
+
+// pseudo is the package that stands for request i in the index that dose reads.
+func pseudo(i int) string { return fmt.Sprintf("bench-request-%04d", i) }
+
+// ask writes the requests down for every solver.
+func (b *bench) ask(a *archive, lines []debian.Line) (*questions, error) {
+	in := func(name string) string { return filepath.Join(a.dir, name) }
+	q := &questions{archive: a, lines: lines, requests: makeRequests(lines, b.requests), universe: in("universe"), list: in("requests.txt"),
+		dose: in("requests.Packages"), libsolv: in("requests.t"), apt: in("requests.sh")}
+	var list, asked, apt strings.Builder
+	for i, r := range q.requests {
+		fmt.Fprintln(&list, r.text())
+		fmt.Fprintf(&asked, "Package: %s\nVersion: 1\nArchitecture: all\nDepends: %s\n\n", pseudo(i), strings.Join(r, ", "))
+		fmt.Fprintf(&apt, "apt-get -q -s --no-install-recommends install %s >/dev/null 2>&1 && echo ok || echo no\n", r.text())
+	}
+	return q, makeFiles(a.dir, map[string]string{
+		filepath.Base(q.list):    list.String(),
+		filepath.Base(q.dose):    asked.String(),
+		filepath.Base(q.libsolv): q.testcase(q.requests),
+		filepath.Base(q.apt):     apt.String(),
+	})
+}
+
+// testcase is a test case of libsolv with a job for each request.
+func (a *archive) testcase(requests []request) string {
+	var t strings.Builder
+	fmt.Fprintf(&t, "repo available 0 solv %s\nsystem amd64 deb\nsolverflags ignorerecommended\n", filepath.Base(a.solv)) // beside the test case
+	for i, r := range requests {
+		if i > 0 {
+			t.WriteString("nextjob\nsolverflags ignorerecommended\n")
+		}
+		for _, name := range r {
+			fmt.Fprintf(&t, "job install name %s\n", name)
+		}
+		t.WriteString("result transaction,problems <inline>\n")
+	}
+	return t.String()
+}
+
+// dose is the call of dose-debcheck, without the rule that packages marked
+// essential come with everything: it is about the packages themselves.
+func dose(args ...string) []string {
+	return append([]string{"dose-debcheck", "--deb-native-arch=amd64", "--deb-ignore-essential", "-f"}, args...)
+}
+
+// broken reads the packages that dose-debcheck names.
+func broken(report []byte) map[string]bool {
+	found := map[string]bool{}
+	for line := range bytes.Lines(report) {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(string(line)), "package: "); ok {
+			found[name] = true
+		}
+	}
+	return found
+}
+
+// checkAll decides for every package whether it can be installed.
+func (b *bench) checkAll(ctx context.Context, q *questions) error {
+	const group = "every package of Debian: can it be installed?"
+	var ours, theirs []byte
+	keep := func(into *[]byte) func([]byte) error {
+		return func(stdout []byte) error { *into = stdout; return nil }
+	}
+	err := b.group(ctx, group, []measure.Case{
+		{Name: "pkgtool solve --check-all", Args: []string{b.pkgtool, "solve", "--check-all", "--arch", "x86_64", q.archive.lines}, Check: keep(&ours)},
+		{Name: "dose-debcheck", Args: dose(q.packages), Exit: []int{1}, Check: keep(&theirs), Rounds: 2},
+	})
+	if err != nil || ours == nil || theirs == nil {
+		return err
+	}
+	var answer struct {
+		Packages      int
+		Uninstallable []struct{ Name string }
+	}
+	if err := json.Unmarshal(ours, &answer); err != nil {
+		return fmt.Errorf("the answer of pkgtool solve --check-all: %w", err)
+	}
+	mine := map[string]bool{}
+	for _, p := range answer.Uninstallable {
+		mine[p.Name] = true
+	}
+	others := broken(theirs)
+	var differ []string
+	for _, l := range q.lines {
+		if mine[l.Name] != others[l.Name] {
+			differ = append(differ, l.Name)
+		}
+	}
+	b.fact(group, "packages decided", "", "%d", answer.Packages)
+	b.fact(group, "cannot be installed", "", "%d by pkgtool, %d by dose-debcheck", len(mine), len(others))
+	b.fact(group, "verdicts that differ", "0", "%d %s", len(differ), strings.Join(differ, " "))
+	if len(differ) > 0 {
+		return fmt.Errorf("pkgtool and dose-debcheck disagree about %d packages: %s", len(differ), strings.Join(differ, " "))
+	}
+	return nil
+}
+
+// solveMany gives each solver all requests, one after the other.
+func (b *bench) solveMany(ctx context.Context, q *questions) error {
+	group := fmt.Sprintf("%d install requests, one after the other", len(q.requests))
+	n := len(q.requests)
+	verdicts := map[string][]bool{}
+	keep := func(solver string, parse func([]byte) ([]bool, error)) func([]byte) error {
+		return func(stdout []byte) (err error) {
+			verdicts[solver], err = parse(stdout)
+			if err == nil && len(verdicts[solver]) != n {
+				err = fmt.Errorf("%d verdicts for %d requests", len(verdicts[solver]), n)
+			}
+			return err
+		}
+	}
+	var slowest string
+	err := b.group(ctx, group, []measure.Case{
+		{Name: "pkgtool's solver", Args: []string{q.universe, "solve", q.archive.lines, q.list}, Check: keep("pkgtool", func(out []byte) ([]bool, error) {
+			slowest = slowestOf(out, q.requests)
+			return words(out), nil
+		})},
+		{Name: "libsolv (testsolv)", Args: []string{"testsolv", "-r", q.libsolv}, Exit: []int{1}, Check: keep("libsolv", func(out []byte) ([]bool, error) {
+			return testsolvVerdicts(out), nil
+		})},
+		{Name: "dose-debcheck", Args: dose("--fg="+q.dose, "--bg="+q.packages), Exit: []int{1}, Rounds: 2, Check: keep("dose", func(out []byte) ([]bool, error) {
+			bad, all := broken(out), []bool(nil)
+			for i := range q.requests {
+				all = append(all, !bad[pseudo(i)])
+			}
+			return all, nil
+		})},
+		{Name: "apt-get -s, a process each", Args: []string{"sh", q.apt}, Env: []string{"APT_CONFIG=" + q.aptConf}, Rounds: 1, Check: keep("apt", func(out []byte) ([]bool, error) {
+			return words(out), nil
+		})},
+	})
+	if err != nil {
+		return err
+	}
+	b.fact(group, "pkgtool's slowest", "", "%s", slowest)
+	return b.compare(group, q, verdicts)
+}
+
+// compare tells where verdicts differ. dose-debcheck is complete and simple: we
+// must agree with it about every request. Where another disagrees with both, it is wrong.
+func (b *bench) compare(group string, q *questions, verdicts map[string][]bool) error {
+	judge := verdicts["dose"]
+	if judge == nil || verdicts["pkgtool"] == nil {
+		return nil // the table says why
+	}
+	refused := 0
+	for _, ok := range judge {
+		if !ok {
+			refused++
+		}
+	}
+	b.fact(group, "requests that cannot be fulfilled", "", "%d of %d", refused, len(judge))
+	var wrong error
+	for _, solver := range []string{"pkgtool", "libsolv", "apt"} {
+		var tooStrict, tooLax []string
+		for i, ok := range verdicts[solver] {
+			switch {
+			case judge[i] && !ok:
+				tooStrict = append(tooStrict, q.requests[i].text())
+			case !judge[i] && ok:
+				tooLax = append(tooLax, q.requests[i].text())
+			}
+		}
+		value := fmt.Sprintf("%d of %d verdicts as dose-debcheck's", len(judge)-len(tooStrict)-len(tooLax), len(judge))
+		if len(tooStrict) > 0 {
+			value += fmt.Sprintf("; refuses %d that can be fulfilled: %s", len(tooStrict), quoteAll(tooStrict))
+		}
+		if len(tooLax) > 0 {
+			value += fmt.Sprintf("; accepts %d that cannot: %s", len(tooLax), quoteAll(tooLax))
+		}
+		goal := ""
+		if solver == "pkgtool" {
+			goal = "all"
+			if len(tooStrict)+len(tooLax) > 0 {
+				wrong = fmt.Errorf("pkgtool and dose-debcheck disagree: %s", value)
+			}
+		}
+		b.fact(group, solver, goal, "%s", value)
+	}
+	return wrong
+}
+
+func quoteAll(list []string) string {
+	return "[" + strings.Join(list, "] [") + "]"
+}
+
+// words reads a verdict from the first word of each line.
+func words(out []byte) []bool {
+	var all []bool
+	for line := range bytes.Lines(out) {
+		all = append(all, bytes.HasPrefix(line, []byte("ok")))
+	}
+	return all
+}
+
+// slowestOf finds the request that took longest in the answers of universe.
+func slowestOf(out []byte, requests []request) string {
+	longest, which := 0.0, ""
+	i := 0
+	for line := range bytes.Lines(out) {
+		var took float64
+		fields := strings.Split(string(line), "\t")
+		if len(fields) > 1 && i < len(requests) {
+			fmt.Sscan(fields[1], &took)
+			if took > longest {
+				longest, which = took, requests[i].text()
+			}
+		}
+		i++
+	}
+	return fmt.Sprintf("%.3f s for [%s]", longest, which)
+}
+
+// testsolvVerdicts reads the results of testsolv -r: after each "test N:" come
+// either the packages or the problems.
+func testsolvVerdicts(out []byte) []bool {
+	var all []bool
+	for line := range bytes.Lines(out) {
+		switch {
+		case bytes.HasPrefix(line, []byte("test ")):
+			all = append(all, true)
+		case bytes.HasPrefix(line, []byte("problem ")) && len(all) > 0:
+			all[len(all)-1] = false
+		}
+	}
+	return all
+}
+
+// single is asked for as a whole process by each: a desktop with all it needs.
+const single = "gnome"
+
+// solveOne asks for one large package, the time to start and to read the
+// universe included.
+func (b *bench) solveOne(ctx context.Context, q *questions) error {
+	if !slices.ContainsFunc(q.lines, func(l debian.Line) bool { return l.Name == single }) {
+		return fmt.Errorf("the universe has no %s", single)
+	}
+	one := filepath.Join(q.dir, "one.json")
+	text, err := json.Marshal(map[string]any{"universe": filepath.Base(q.archive.lines), "arch": "x86_64",
+		"repos": []map[string]any{{"name": "debian", "priority": 50}}, "install": []string{single}, "recommends": false})
+	if err != nil {
+		return err
+	}
+	err = makeFiles(q.dir, map[string]string{filepath.Base(one): string(text), "one.t": q.testcase([]request{{single}})})
+	if err != nil {
+		return err
+	}
+	enough := func(stdout []byte) error {
+		if n := bytes.Count(stdout, []byte("\n")); n < 500 {
+			return fmt.Errorf("%d lines are not the packages that %s needs", n, single)
+		}
+		return nil
+	}
+	return b.group(ctx, "install "+single+" on an empty system, one process", []measure.Case{
+		{Name: "pkgtool solve (reads JSON)", Args: []string{b.pkgtool, "solve", one}, Check: enough},
+		{Name: "testsolv (reads a .solv file)", Args: []string{"testsolv", "-r", filepath.Join(q.dir, "one.t")}, Exit: []int{1}, Check: enough},
+		{Name: "apt-get -s (maps its cache)", Args: []string{"apt-get", "-q", "-s", "--no-install-recommends", "install", single},
+			Env: []string{"APT_CONFIG=" + q.aptConf}, Check: enough},
+	})
+}
