@@ -109,6 +109,7 @@ test)
 		setpriv util-linux
 		gpg gnupg
 		gpgv gpgv
+		patch patch
 		git git
 		tar tar
 	TOOLS
