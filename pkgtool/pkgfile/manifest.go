@@ -154,6 +154,11 @@ func ParseManifest(raw []byte) (*Manifest, error) {
 // same when encoded again (white space, order, unknown, duplicate or
 // case-variant keys, other spellings of numbers and text) is refused.
 func decodeManifest(raw []byte) (*Manifest, error) {
+	if m := decodeFast(raw); m != nil {
+		if again, err := m.encode(); err == nil && bytes.Equal(raw, again) {
+			return m, nil
+		}
+	}
 	m := &Manifest{}
 	if err := json.Unmarshal(raw, m); err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
