@@ -52,25 +52,15 @@ func (a *App) Say(format string, args ...any) {
 }
 
 // groups lists the command groups in the order that help shows them.
-var groups = []func(*App) []*cobra.Command{
-	keyCommands,
-	pkgCommands,
-	repoCommands,
-	installCommands,
-	queryCommands,
-	solveCommands,
-	installedCommands,
-	configCommands,
-	restartCommands,
-	remoteCommands,
-	kernelCommands,
-	bootCommands,
-	recipeCommands,
-	buildCommands,
-	imageCommands,
-	seedCommands,
-	sourceCommands,
-	installerCommands,
+var groups = []struct {
+	id, title string
+	commands  []func(*App) []*cobra.Command
+}{
+	{"system", "Change a system:", []func(*App) []*cobra.Command{installCommands, installedCommands, configCommands, remoteCommands}},
+	{"query", "Ask about a system:", []func(*App) []*cobra.Command{queryCommands, restartCommands}},
+	{"publish", "Build and publish packages:", []func(*App) []*cobra.Command{
+		buildCommands, recipeCommands, sourceCommands, seedCommands, kernelCommands, pkgCommands, keyCommands, repoCommands, solveCommands}},
+	{"image", "Make, start and install images:", []func(*App) []*cobra.Command{imageCommands, bootCommands, installerCommands}},
 }
 
 // New returns the whole command tree.
@@ -96,7 +86,13 @@ func New(in io.Reader, out, errOut io.Writer) (*cobra.Command, *App) {
 	flags.BoolVarP(&app.Verbose, "verbose", "v", false, "say more about what is done")
 	flags.StringVar(&app.Root, "root", "/", "work on the system in this folder")
 	for _, group := range groups {
-		root.AddCommand(group(app)...)
+		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
+		for _, commands := range group.commands {
+			for _, cmd := range commands(app) {
+				cmd.GroupID = group.id
+				root.AddCommand(cmd)
+			}
+		}
 	}
 	return root, app
 }
