@@ -126,10 +126,8 @@ func (c *checker) checkRequest() {
 		}
 	}
 	before := map[string][]*Package{}
-	for _, p := range c.universe.packages {
-		if p.Installed {
-			before[p.Name] = append(before[p.Name], p)
-		}
+	for _, p := range c.universe.before {
+		before[p.Name] = append(before[p.Name], p)
 	}
 	for _, name := range c.request.Hold {
 		if len(before[name]) != len(c.after[name]) || slices.ContainsFunc(before[name], func(p *Package) bool { return !slices.Contains(c.after[name], p) }) {
@@ -171,13 +169,11 @@ func (c *checker) checkAccount() {
 	for _, p := range s.Keep {
 		gone[p]++
 	}
-	for _, p := range c.universe.packages {
-		if p.Installed && gone[p] != 1 {
+	for _, p := range c.universe.before {
+		if gone[p] != 1 {
 			c.report("%s, which is installed, is accounted for %d times", p, gone[p])
 		}
-		if p.Installed {
-			delete(gone, p)
-		}
+		delete(gone, p)
 	}
 	for p := range gone {
 		c.report("%s is not installed and yet kept or removed", p)

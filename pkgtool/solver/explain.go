@@ -33,6 +33,7 @@ const minimalBudget = 1000
 // that already exclude each other, told from the request on.
 func (pr *problem) explain(ctx context.Context) error {
 	refuted, rules, err := pr.universe.refute(ctx, pr.request, nil)
+	defer refuted.release()
 	if err != nil {
 		return err
 	}

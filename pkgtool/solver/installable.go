@@ -65,6 +65,7 @@ func (u *Universe) whyNot(ctx context.Context, i int32, arch string) ([]string, 
 	refuted, rules, err := u.refute(ctx, &parsed{Request: Request{Arch: arch}, empty: true}, func(pr *problem) {
 		pr.demand(rule{kind: ruleInstall, dependency: exactly}, []int32{i})
 	})
+	defer refuted.release()
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +98,7 @@ func (u *Universe) CheckAll(ctx context.Context, arch string) ([]Uninstallable, 
 
 func (u *Universe) uninstallable(ctx context.Context, arch string) ([]int32, error) {
 	pr := encode(u, &parsed{Request: Request{Arch: arch}, empty: true}, nil, nil, false)
+	defer pr.release()
 	for i, p := range u.packages {
 		if p.fits(arch) && u.find(p) == int32(i) {
 			pr.touch(int32(i))

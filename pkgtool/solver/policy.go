@@ -142,18 +142,18 @@ func (pr *problem) preferNewest() (newest, ranks []literal) {
 	u := pr.universe
 	prefer := func(replacers, builds []int32) {
 		builds = pr.fitting(builds)
-		so := pr.anyOf(pr.fitting(replacers)) // good so far
+		so := pr.anyOf(pr.fitting(replacers)) // as good as this, or better
 		if len(so) == 0 && len(builds) > 0 {
 			so, builds = pr.anyOf(builds[:1]), builds[1:]
 		}
 		for n, i := range builds {
 			rank := pr.search.newVariable()
-			pr.hint(append(slices.Clone(so), rank.no())...)
+			pr.hint(append(so, rank.no())...)
 			if n == 0 {
 				newest = append(newest, rank.yes())
 			}
 			ranks = append(ranks, rank.yes())
-			so = append(so, pr.yes(i))
+			so = []literal{rank.yes(), pr.yes(i)}
 		}
 	}
 	for _, d := range pr.request.Install {

@@ -95,6 +95,7 @@ func (u *Universe) possible(ctx context.Context, request Request) bool {
 		return false
 	}
 	pr := encode(u, r, nil, nil, false)
+	defer pr.release()
 	for {
 		if found, err := pr.search.run(ctx, improveBudget); !found || err != nil {
 			return false

@@ -105,6 +105,9 @@ func (r *parsed) removes(p *Package) bool {
 // targets returns the newest installed build of each name to bring up to date.
 func (r *parsed) targets(u *Universe) []*Package {
 	var targets []*Package
+	if !r.UpgradeAll && len(r.Upgrade) == 0 {
+		return nil
+	}
 	for _, i := range u.installed {
 		p := u.packages[i]
 		if u.newestInstalled(p.Name) == p && !r.removes(p) && !slices.Contains(r.Reinstall, p.Name) &&

@@ -31,6 +31,7 @@ func (u *Universe) Solve(ctx context.Context, request Request) (*Solution, error
 		return nil, err
 	}
 	pr, found, err := u.best(ctx, r)
+	defer pr.release()
 	if err == nil && !found {
 		err = pr.explain(ctx)
 	}
@@ -69,6 +70,7 @@ func (u *Universe) best(ctx context.Context, r *parsed) (pr *problem, found bool
 			return pr, true, nil
 		}
 		wanted = pr.widen(closed, round)
+		pr.release()
 	}
 }
 

@@ -25,6 +25,7 @@ type Universe struct {
 	conflictors   lists // by name: packages that conflict with it
 	supplementers lists // by name: packages that supplement it
 
+	before    []*Package        // what is installed, as it was given
 	installed []int32           // in order of identity
 	copies    map[int32][]int32 // by installed package: the same build in repositories, the best first
 
@@ -51,6 +52,9 @@ func NewUniverse(packages []*Package) *Universe {
 	}
 	u.indexRelations(dropped)
 	for i, p := range packages {
+		if p.Installed {
+			u.before = append(u.before, p)
+		}
 		if p.Installed && !dropped[i] {
 			u.installed = append(u.installed, int32(i))
 		}

@@ -145,6 +145,7 @@ func (pr *problem) whyHeld(ctx context.Context, p, old *Package) (string, error)
 			}
 		}
 	})
+	defer refuted.release()
 	if err != nil {
 		return "", err
 	}
