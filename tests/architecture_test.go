@@ -37,6 +37,7 @@ var rooms = []struct {
 	{"installer", []string{"signing", "pkgtool/pkgfile", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "pkgtool/install", "iso"}},
 	{"pkgtool/release", []string{"signing", "pkgtool/pkgfile", "pkgtool/build", "repo", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "iso"}},
 	{"tests/boot", nil},
+	{"tests/bench", []string{"signing", "pkgtool/pkgfile", "pkgtool/build", "repo", "pkgtool/solver"}},
 	{"tests/crash", nil},
 	{"pkgtool/cli", []string{"signing", "kernel-config", "pkgtool", "repo", "iso", "installer", "tests/boot"}},
 	{"pkgtool", []string{"pkgtool/cli"}},
