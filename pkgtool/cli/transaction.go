@@ -204,6 +204,15 @@ func (a *App) agree(f changeFlags, plan *install.Plan) error {
 	case f.yes:
 		return nil
 	}
+	return a.confirm(false)
+}
+
+// confirm asks whether to go on, unless the answer is known. Without a person to
+// ask it is an error.
+func (a *App) confirm(yes bool) error {
+	if yes {
+		return nil
+	}
 	if in, ok := a.In.(*os.File); !ok || !term.IsTerminal(int(in.Fd())) {
 		return fault.Mark(errors.New("nobody is there to say yes"), fault.Usage, "look at the plan with --dry-run, then add --yes")
 	}
