@@ -39,6 +39,7 @@ var rooms = []struct {
 	{"tests/boot", nil},
 	{"tests/bench", []string{"signing", "pkgtool/pkgfile", "pkgtool/build", "repo", "pkgtool/solver"}},
 	{"tests/crash", nil},
+	{"tests/hostile", nil},
 	{"pkgtool/cli", []string{"signing", "kernel-config", "pkgtool", "repo", "iso", "installer", "tests/boot"}},
 	{"pkgtool", []string{"pkgtool/cli"}},
 }
