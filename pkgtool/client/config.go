@@ -46,7 +46,11 @@ const maxMirrors = 64
 // ReadConfig reads one definition and fills in the defaults.
 func ReadConfig(path string) (Config, error) {
 	var c Config
-	if err := strictyaml.ReadFile(path, &c); err != nil {
+	data, err := readSmall(path, strictyaml.MaxSize)
+	if err != nil {
+		return c, err
+	}
+	if err := strictyaml.Decode(path, data, &c); err != nil {
 		return c, err
 	}
 	c.setDefaults()

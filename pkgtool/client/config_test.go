@@ -2,13 +2,17 @@ package client
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"ashlar/pkgtool/fault"
+
+	"golang.org/x/sys/unix"
 )
 
 var update = flag.Bool("update", false, "rewrite the published schema")
@@ -82,6 +86,31 @@ func TestReadConfigRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tc.says) || !strings.Contains(err.Error(), path) || fault.ClassOf(err) != fault.Usage {
 			t.Errorf("%s: got %v, want %q", name, err, tc.says)
 		}
+	}
+}
+
+// TestReadConfigDoesNotWait: something odd in the place of a definition is an
+// error, and not a hang or a memory full of zeros.
+func TestReadConfigDoesNotWait(t *testing.T) {
+	dir := t.TempDir()
+	for name, make := range map[string]func(path string) error{
+		"fifo":   func(path string) error { return unix.Mkfifo(path, 0o644) },
+		"folder": func(path string) error { return os.Mkdir(path, 0o755) },
+		"device": func(path string) error { return os.Symlink("/dev/zero", path) },
+		"huge": func(path string) error {
+			return errors.Join(os.WriteFile(path, nil, 0o644), os.Truncate(path, 1<<40))
+		},
+	} {
+		path := filepath.Join(dir, name+".yaml")
+		if err := make(path); err != nil {
+			t.Fatal(err)
+		}
+		done := time.AfterFunc(10*time.Second, func() { panic(name + " is waited for") })
+		if _, err := LoadConfigs(dir); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v", name, err)
+		}
+		done.Stop()
+		os.Remove(path)
 	}
 }
 

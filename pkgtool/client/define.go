@@ -102,7 +102,7 @@ func (d Dirs) SetEnabled(name string, on bool) (changed bool, err error) {
 	if err != nil || was.On() == on {
 		return false, err
 	}
-	data, err := os.ReadFile(path)
+	data, err := readSmall(path, strictyaml.MaxSize)
 	if err != nil {
 		return false, err
 	}

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"ashlar/repo/tuf"
+
+	"golang.org/x/sys/unix"
 )
 
 // mirror is a place that holds a repository's files. Nothing it says is
@@ -75,16 +77,21 @@ func (f folder) span(ctx context.Context, name string, first, end, size int64) (
 	return a, nil
 }
 
-// openRegular opens a regular file; a fifo or device is not waited for.
+// openRegular opens a regular file. It does not wait for a FIFO or a device.
 func openRegular(path string) (*os.File, error) {
-	info, err := os.Stat(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", path)
 	}
-	return os.Open(path)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // server is a mirror that speaks HTTP.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -74,15 +75,18 @@ func (r *repository) writeStored(s stored) error {
 	return durable.WriteFile(r.statePath(), append(data, '\n'), 0o644)
 }
 
+// readSmall reads a regular file of at most max bytes.
 func readSmall(path string, max int64) ([]byte, error) {
-	info, err := os.Stat(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() || info.Size() > max {
-		return nil, fmt.Errorf("%s is not a file of at most %d bytes", path, max)
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err == nil && int64(len(data)) > max {
+		return nil, fmt.Errorf("%s is longer than %d bytes", path, max)
 	}
-	return os.ReadFile(path)
+	return data, err
 }
 
 func (r *repository) trustPath() string {
