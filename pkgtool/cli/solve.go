@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -71,13 +70,11 @@ func (a *App) solve(ctx context.Context, path string, opts *solveOptions) error 
 	}
 	if err := a.answer(r, opts.explain, func(w io.Writer) {
 		for _, note := range r.Notes {
-			fmt.Fprintln(w, "note:", printable(note))
+			fmt.Fprintln(w, "note:", note)
 		}
-		for line := range strings.SplitSeq(r.Explanation, "\n") {
-			fmt.Fprintln(w, printable(line))
-		}
+		fmt.Fprintln(w, r.Explanation)
 		for _, remedy := range r.Remedies {
-			fmt.Fprintln(w, "  try:", printable(remedy))
+			fmt.Fprintln(w, "  try:", remedy)
 		}
 	}); err != nil {
 		return err
@@ -103,7 +100,7 @@ func (a *App) checkAll(ctx context.Context, path string, opts *solveOptions) err
 	}
 	return a.answer(checked, opts.explain, func(w io.Writer) {
 		for _, bad := range checked.Uninstallable {
-			fmt.Fprintf(w, "%s %s cannot be installed: %s\n", printable(bad.Name), bad.EVR, printable(strings.Join(bad.Reasons, ", and ")))
+			fmt.Fprintf(w, "%s %s cannot be installed: %s\n", bad.Name, bad.EVR, strings.Join(bad.Reasons, ", and "))
 		}
 		fmt.Fprintf(w, "%d of %d packages cannot be installed\n", len(checked.Uninstallable), checked.Packages)
 	})
@@ -111,12 +108,7 @@ func (a *App) checkAll(ctx context.Context, path string, opts *solveOptions) err
 
 // answer prints JSON unless words are wanted.
 func (a *App) answer(v any, words bool, human func(io.Writer)) error {
-	if words && !a.JSON {
-		human(a.Out)
-		return nil
-	}
-	enc := json.NewEncoder(a.Out)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	printer := *a
+	printer.JSON = a.JSON || !words
+	return printer.Print(v, human)
 }

@@ -109,11 +109,14 @@ func (pr *problem) solution(ctx context.Context, more *additions) (*Solution, er
 func (pr *problem) addHeld(ctx context.Context, s *Solution, after map[int32]bool) error {
 	u := pr.universe
 	for _, old := range pr.request.targets(u) {
-		now := old
+		var now *Package
 		for _, i := range u.builds.of(u.number(old.Name)) {
-			if p := u.packages[i]; after[i] && p.Version.Compare(now.Version) > 0 {
+			if p := u.packages[i]; after[i] && (now == nil || p.Version.Compare(now.Version) > 0) {
 				now = p
 			}
+		}
+		if now == nil { // replaced or removed, which is told elsewhere
+			continue
 		}
 		for _, i := range u.builds.of(u.number(old.Name)) {
 			p := u.packages[i]

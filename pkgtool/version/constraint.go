@@ -104,8 +104,9 @@ func parseGroup(text string) (g group, canonical string, err error) {
 			all = append(all, op+v.String())
 		case epoch != "":
 			return g, "", fmt.Errorf("epoch in %s%s:%s needs a full version after it", op, epoch, number)
-		case op != "~" && op != "^" && strings.Count(number, ".") == 2 && !strings.ContainsAny(number, "xX*"):
-			v, err := parseNumber(number + suffix)
+		case plainComparison(op, number):
+			zeros := strings.Repeat(".0", 2-strings.Count(number, "."))
+			v, err := parseNumber(number + zeros + suffix)
 			if err != nil {
 				return g, "", err
 			}
@@ -123,6 +124,15 @@ func parseGroup(text string) (g group, canonical string, err error) {
 		g.numbers.IncludePrerelease = true
 	}
 	return g, strings.Join(all, " "), nil
+}
+
+// plainComparison reports whether a term is a comparison with a full version, or as
+// good as one: missing numbers are 0 behind >= and <.
+func plainComparison(op, number string) bool {
+	if strings.ContainsAny(number, "xX*") || op == "~" || op == "^" {
+		return false
+	}
+	return strings.Count(number, ".") == 2 || op == ">=" || op == "<"
 }
 
 // parseTerm reads a term's version if it ends in a release number.
