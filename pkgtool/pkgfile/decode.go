@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"strings"
 )
 
@@ -33,6 +34,19 @@ func decodeFast(raw []byte) *Manifest {
 	}
 	m.Files = files
 	return m
+}
+
+// DecodeManifest reads a manifest that Open or ParseManifest has accepted before,
+// which its hash must have shown: its form and rules are not checked again.
+func DecodeManifest(raw []byte) (*Manifest, error) {
+	if m := decodeFast(raw); m != nil {
+		return m, nil
+	}
+	m := &Manifest{}
+	if err := json.Unmarshal(raw, m); err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
+	}
+	return m, nil
 }
 
 // canonicalReader reads what encoding/json writes. It is not good any more after

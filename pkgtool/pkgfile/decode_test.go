@@ -36,6 +36,16 @@ func TestFastDecodingIsTheSame(t *testing.T) {
 	if got == nil || !canonical || !reflect.DeepEqual(got, want) {
 		t.Errorf("read as\n%+v, want\n%+v", got, want)
 	}
+	if got, err := DecodeManifest(raw); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("DecodeManifest: %+v, %v", got, err)
+	}
+	empty := []byte(`{"format":1,"name":"none","provenance":{}}`) // a package without files
+	if got, err := DecodeManifest(empty); err != nil || got.Name != "none" {
+		t.Errorf("DecodeManifest without files: %+v, %v", got, err)
+	}
+	if _, err := DecodeManifest([]byte(`{"files":[`)); err == nil {
+		t.Error("DecodeManifest takes half a manifest")
+	}
 }
 
 // FuzzDecode gives any bytes to both ways of reading: what is taken and what it

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"maps"
 	"strings"
+	"sync"
 
 	"ashlar/pkgtool/pkgfile"
 
@@ -160,9 +161,20 @@ func (d *disk) hash(path string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
+	buffer := hashBuffers.Get().(*[]byte)
+	defer hashBuffers.Put(buffer)
 	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return "", err
+	// io.Copy would take new memory for each file.
+	for {
+		n, err := f.Read(*buffer)
+		sum.Write((*buffer)[:n])
+		if err == io.EOF {
+			return hex.EncodeToString(sum.Sum(nil)), nil
+		}
+		if err != nil {
+			return "", err
+		}
 	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
 }
+
+var hashBuffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b }}

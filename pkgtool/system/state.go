@@ -173,13 +173,28 @@ func (d *disk) currentNumber() (int, error) {
 
 // readGeneration reads a generation; number 0 is the empty one.
 func (d *disk) readGeneration(number int) (*Generation, error) {
-	g := &Generation{Format: formatVersion}
+	data, err := d.generationData(number)
+	if err != nil {
+		return nil, err
+	}
+	return d.decodeGeneration(number, data)
+}
+
+func (d *disk) generationData(number int) ([]byte, error) {
 	if number == 0 {
-		return g, nil
+		return nil, nil
 	}
 	data, err := d.readFile(generationPath(number), maxGeneration)
 	if err != nil {
 		return nil, fmt.Errorf("read generation %d: %w", number, err)
+	}
+	return data, nil
+}
+
+func (d *disk) decodeGeneration(number int, data []byte) (*Generation, error) {
+	g := &Generation{Format: formatVersion}
+	if number == 0 {
+		return g, nil
 	}
 	if err := json.Unmarshal(data, g); err != nil {
 		return nil, damaged(fmt.Errorf("read generation %d: %w", number, err))
@@ -203,8 +218,8 @@ func (d *disk) readManifest(what, sha256 string) (*pkgfile.Manifest, error) {
 	if hexSum(data) != sha256 {
 		return nil, damaged(fmt.Errorf("the manifest of %s is not the one that was installed", what))
 	}
-	m := &pkgfile.Manifest{}
-	if err := json.Unmarshal(data, m); err != nil {
+	m, err := pkgfile.DecodeManifest(data)
+	if err != nil {
 		return nil, damaged(fmt.Errorf("read the manifest of %s: %w", what, err))
 	}
 	return m, nil
