@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -82,6 +83,7 @@ func (a *App) change(ctx context.Context, f changeFlags, request install.Request
 		return err
 	}
 	defer plan.Close()
+	defer debug.SetMemoryLimit(boundMemory(len(plan.Steps)))
 	if err := a.prepare(ctx, f, plan); err != nil {
 		return err
 	}
@@ -122,6 +124,17 @@ func (a *App) change(ctx context.Context, f changeFlags, request install.Request
 		}
 	})
 	return errors.Join(err, reboot)
+}
+
+// boundMemory makes the collector work harder where a transaction of so many
+// packages would take more memory than it needs, and returns the limit so far.
+// What a package's manifest takes while it is installed is about 80 KiB. An
+// environment with GOMEMLIMIT knows better.
+func boundMemory(packages int) (before int64) {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return debug.SetMemoryLimit(-1)
+	}
+	return debug.SetMemoryLimit(40<<20 + int64(packages)*(80<<10))
 }
 
 func (a *App) openSession(f changeFlags) (*install.Session, error) {

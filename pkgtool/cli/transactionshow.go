@@ -72,7 +72,7 @@ func showConsequences(w io.Writer, plan *install.Plan) {
 		fmt.Fprintln(w, "/usr cannot be exchanged here: its files change one after the other")
 	}
 	for _, s := range plan.Space {
-		fmt.Fprintf(w, "space on /%s: %s needed, %s free\n", printable(strings.TrimPrefix(s.Path, ".")), amount(s.Need), amount(s.Free))
+		fmt.Fprintf(w, "space on %s: %s needed, %s free\n", printable(s.Path), amount(s.Need), amount(s.Free))
 	}
 	if plan.Packages > 0 {
 		fmt.Fprintf(w, "to download %s of %s\n", amount(plan.Download), amount(plan.Packages))

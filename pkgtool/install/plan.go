@@ -26,7 +26,7 @@ type Plan struct {
 	Download   int64               `json:"download"`             // bytes to transfer
 	Packages   int64               `json:"download_whole"`       // bytes of the whole package files
 	DiskChange int64               `json:"disk_change"`          // bytes
-	Space      []system.Space      `json:"space,omitempty"`      // what is needed and free, by file system
+	Space      []Space             `json:"space,omitempty"`      // what is needed and free, by file system
 	Config     []system.ConfigNote `json:"config,omitempty"`     // edited configuration files
 	Carried    []string            `json:"carried,omitempty"`    // files in /usr that no package owns; they stay
 	Saved      []string            `json:"saved,omitempty"`      // package files that were replaced by hand; copies are kept

@@ -43,8 +43,7 @@ func (p *Plan) Prepare(ctx context.Context, progress Progress) error {
 	if err != nil {
 		return err
 	}
-	p.take(planned)
-	return nil
+	return p.take(planned)
 }
 
 // fetchMetas gets the manifests of all packages of the plan.
@@ -75,9 +74,9 @@ func (p *Plan) fetchMetas(ctx context.Context, progress Progress) error {
 }
 
 // take notes what the system has worked out.
-func (p *Plan) take(planned *system.Plan) {
+func (p *Plan) take(planned *system.Plan) error {
 	p.planned = planned
-	p.Space, p.Config, p.Carried, p.Saved, p.Triggers = planned.Space, planned.Config, planned.Carried, planned.Saved, planned.Triggers
+	p.Config, p.Carried, p.Saved, p.Triggers = planned.Config, planned.Carried, planned.Saved, planned.Triggers
 	p.InPlace = planned.InPlace
 	p.Download = 0
 	sizes := map[string]int64{}
@@ -90,6 +89,7 @@ func (p *Plan) take(planned *system.Plan) {
 		s := &p.Steps[i]
 		s.Download = sizes[s.Name+" "+s.Version]
 	}
+	return p.planSpace(planned.Space)
 }
 
 func versionOf(r *client.Remote) string {
@@ -173,8 +173,7 @@ func (p *Plan) prepareRepair(ctx context.Context, progress Progress) error {
 	if err != nil {
 		return fault.Mark(err, 0, "if a package is not on offer any more, give its file: pkgtool install FILE.ashlar")
 	}
-	p.take(planned)
-	return nil
+	return p.take(planned)
 }
 
 // originals finds the packages to restore in the repositories, as far as they
