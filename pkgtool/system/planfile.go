@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"strings"
@@ -155,25 +154,43 @@ func kindOf(st *unix.Stat_t) string {
 }
 
 // hash returns the sha256 of a regular file.
-func (d *disk) hash(path string) (string, error) {
-	f, err := d.open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
+func (d *disk) hash(path string) (hash string, err error) {
+	err = d.at("read", path, func(dir int, base string) error {
+		fd, err := unix.Openat(dir, base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil {
+			return err
+		}
+		if !isRegular(&st) { // a device would never end
+			return errors.New("not a regular file")
+		}
+		hash, err = hashDescriptor(fd)
+		return err
+	})
+	return hash, err
+}
+
+// hashDescriptor costs no memory and no system calls but the needed ones, which
+// counts with a hundred thousand files.
+func hashDescriptor(fd int) (string, error) {
 	buffer := hashBuffers.Get().(*[]byte)
 	defer hashBuffers.Put(buffer)
 	sum := sha256.New()
-	// io.Copy would take new memory for each file.
 	for {
-		n, err := f.Read(*buffer)
-		sum.Write((*buffer)[:n])
-		if err == io.EOF {
+		n, err := unix.Read(fd, *buffer)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return "", err
+		case n == 0:
 			return hex.EncodeToString(sum.Sum(nil)), nil
 		}
-		if err != nil {
-			return "", err
-		}
+		sum.Write((*buffer)[:n])
 	}
 }
 

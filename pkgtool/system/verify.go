@@ -46,8 +46,10 @@ func (s *System) Verify(ctx context.Context, opts VerifyOptions) ([]Problem, err
 		return nil, err
 	}
 	v := &verification{system: s, owners: known, quick: opts.Quick}
+	wanted := func(r Record) bool { return len(opts.Names) == 0 || slices.Contains(opts.Names, r.Name) }
+	s.loadManifests(slices.DeleteFunc(slices.Clone(s.Installed()), func(r Record) bool { return !wanted(r) }))
 	for i, r := range s.Installed() {
-		if len(opts.Names) > 0 && !slices.Contains(opts.Names, r.Name) {
+		if !wanted(r) {
 			continue
 		}
 		m, err := s.Manifest(r)
