@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"ashlar/pkgtool/build/recipe"
+	"ashlar/pkgtool/pkgfile"
 )
 
 // action is everything a build can see, and nothing else. Its canonical JSON
@@ -129,6 +130,8 @@ func recipeFiles(r *recipe.Recipe) ([]string, error) {
 // files themselves.
 type packaging struct {
 	Behaviour   int              `json:"behaviour"`
+	Frame       int              `json:"frame"` // how pkgfile divides a package, and
+	Level       int              `json:"level"` // how hard it compresses
 	Action      string           `json:"action"`
 	Recipe      string           `json:"recipe"`
 	Version     string           `json:"version"`
@@ -147,7 +150,7 @@ type packaging struct {
 
 func (e *Engine) packaging(r *recipe.Recipe, action string) (*packaging, error) {
 	p := &packaging{
-		Behaviour: behaviour, Action: action, Recipe: r.Name, Version: r.Version, Upstream: r.UpstreamVersion(),
+		Behaviour: behaviour, Frame: pkgfile.SmallFrame, Level: pkgfile.DefaultLevel, Action: action, Recipe: r.Name, Version: r.Version, Upstream: r.UpstreamVersion(),
 		Release: r.Release, Epoch: r.Epoch, SourceEpoch: r.EpochOf(), Origin: r.OriginOf(), Homepage: r.Homepage, Vendor: r.Vendor,
 		Packages: r.Packages, Lint: r.Lint,
 	}

@@ -4,7 +4,7 @@ import "sync"
 
 // buffers recycles the memory of frames, compressed and not.
 var buffers = framePool{
-	small: sync.Pool{New: func() any { return newBuffer(maxCompressed(smallFrame + trailerSize)) }},
+	small: sync.Pool{New: func() any { return newBuffer(maxCompressed(SmallFrame + trailerSize)) }},
 	big:   sync.Pool{New: func() any { return newBuffer(maxCompressed(bigFrame + trailerSize)) }},
 }
 
@@ -21,7 +21,7 @@ func newBuffer(size int64) *[]byte {
 // buffers.Put.
 func takeBuffer(size int64) *[]byte {
 	switch {
-	case size <= maxCompressed(smallFrame+trailerSize):
+	case size <= maxCompressed(SmallFrame+trailerSize):
 		return buffers.small.Get().(*[]byte)
 	case size <= maxCompressed(bigFrame+trailerSize):
 		return buffers.big.Get().(*[]byte)
@@ -32,7 +32,7 @@ func takeBuffer(size int64) *[]byte {
 // Put takes a buffer back that nobody uses any more.
 func (p *framePool) Put(b *[]byte) {
 	switch int64(cap(*b)) {
-	case maxCompressed(smallFrame + trailerSize):
+	case maxCompressed(SmallFrame + trailerSize):
 		p.small.Put(b)
 	case maxCompressed(bigFrame + trailerSize):
 		p.big.Put(b)

@@ -196,7 +196,7 @@ func writeData(ctx context.Context, data *spool, m *Manifest, inputs []Input, ki
 	group, ctx := errgroup.WithContext(ctx)
 	w := &frameWriter{ctx: ctx, compressor: c, group: group,
 		queue: make(chan chan compressed, jobs), free: make(chan []byte, jobs+2),
-		buf: make([]byte, 0, smallFrame+trailerSize)}
+		buf: make([]byte, 0, SmallFrame+trailerSize)}
 	group.Go(func() error { return w.collect(data, m) })
 	group.Go(func() error {
 		defer close(w.queue)
@@ -244,7 +244,7 @@ func (w *frameWriter) emit() error {
 	select {
 	case w.buf = <-w.free:
 	default:
-		w.buf = make([]byte, 0, smallFrame+trailerSize)
+		w.buf = make([]byte, 0, SmallFrame+trailerSize)
 	}
 	return nil
 }
