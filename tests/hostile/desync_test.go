@@ -110,7 +110,7 @@ func oldSparse() []byte {
 // KiB; each piece must be refused as truncated or as no package.
 func truncated(w *world) {
 	t := w.t
-	noise := make([]byte, 300_000)
+	noise := make([]byte, 40_000)
 	for i := range noise {
 		noise[i] = byte(i * i >> 3)
 	}
