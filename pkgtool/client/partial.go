@@ -3,8 +3,10 @@ package client
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sort"
@@ -68,6 +70,23 @@ func openPartial(path string, size int64, create bool) (*os.File, error) {
 		err = fmt.Errorf("%s is %d bytes long instead of %d", path, info.Size(), size)
 	}
 	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// makePartial opens the file for writing. Who may not write to the cache gets one
+// of his own, which is gone when it is closed.
+func makePartial(path string, size int64) (*os.File, error) {
+	f, err := openPartial(path, size, true)
+	if !errors.Is(err, fs.ErrPermission) && !errors.Is(err, unix.EROFS) {
+		return f, err
+	}
+	if f, err = os.CreateTemp("", "pkgtool-*"+partialSuffix); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(os.Remove(f.Name()), f.Truncate(size)); err != nil {
 		f.Close()
 		return nil, err
 	}

@@ -125,11 +125,11 @@ func startServer(t *testing.T, address string, command ...string) {
 }
 
 // TestPartialDownload: from plain servers of static files, an upgrade in which
-// 5 % of the files changed transfers less than 15 % of the package, headers and
-// all; and nothing if it is done again.
+// 5 % of the files changed, here and there, transfers less than 15 % of the
+// package, headers and all; and nothing if it is done again.
 func TestPartialDownload(t *testing.T) {
 	w, _ := newWorld(t)
-	w.twoVersions(64 << 10)
+	w.scatteredVersions()
 	for name, serve := range webServers {
 		t.Run(name, func(t *testing.T) {
 			w := w.newcomer(t)
@@ -359,7 +359,7 @@ func TestLocalRemote(t *testing.T) {
 func TestFetchAll(t *testing.T) {
 	w, _ := newWorld(t)
 	for i := range 8 {
-		w.manyFiles(fmt.Sprintf("many-1.0.%d-1", i), 40, 16<<10, func(n int) bool { return i > 0 && n == i })
+		w.manyFiles(fmt.Sprintf("many-1.0.%d-1", i), 40, all(16<<10), func(n int) bool { return i > 0 && n == i })
 	}
 	var now, most atomic.Int64
 	files := http.FileServer(http.Dir(w.dir))
@@ -413,7 +413,7 @@ func TestFetchAll(t *testing.T) {
 // TestSmallPackage: a package that is little more than its manifest comes with it.
 func TestSmallPackage(t *testing.T) {
 	w, _ := newWorld(t)
-	w.manyFiles("many-1.0.0-1", 3, 1000, func(int) bool { return false })
+	w.manyFiles("many-1.0.0-1", 3, all(1000), func(int) bool { return false })
 	var requests atomic.Int64
 	files := http.FileServer(http.Dir(w.dir))
 	c := w.client(w.serveHandler(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
@@ -437,4 +437,55 @@ func TestSmallPackage(t *testing.T) {
 		t.Errorf("%v, %d requests", err, requests.Load())
 	}
 	w.readable(remote, everyFile(remote))
+}
+
+// TestSharedCache: programs that fetch the same at the same time do not disturb
+// each other.
+func TestSharedCache(t *testing.T) {
+	w, _ := newWorld(t)
+	w.twoVersions(16 << 10)
+	url := w.serve(w.dir)
+	if _, err := w.client(url).Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for range 5 {
+		group.Go(func() {
+			c := w.client(url)
+			if _, err := c.Load(t.Context()); err != nil {
+				t.Error(err)
+				return
+			}
+			remote, err := c.FetchMeta(t.Context(), c.ByName("many")[1])
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer remote.Close()
+			if err := remote.Fetch(t.Context(), everyFile(remote), nil); err != nil {
+				t.Error(err)
+			}
+			w.readable(remote, everyFile(remote))
+		})
+	}
+	group.Wait()
+	w.onlyRightBytes()
+}
+
+// TestForeignCache: who may not write to the cache can still look at packages.
+func TestForeignCache(t *testing.T) {
+	w, _ := newWorld(t)
+	w.twoVersions(16 << 10)
+	c := w.client(w.serve(w.dir))
+	if _, err := c.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// A folder below a file system that nobody can write to, root neither.
+	packages := filepath.Join(w.dirs.Cache, "packages")
+	if err := os.Symlink("/sys/kernel", packages); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.fetchChanged(c); err != nil {
+		t.Error(err)
+	}
 }

@@ -259,7 +259,7 @@ func (m metaOnly) ReadAt(b []byte, offset int64) (int, error) {
 
 // keepMeta puts a verified meta frame into the cache.
 func (r *repository) keepMeta(e Entry, meta []byte) (*Remote, error) {
-	file, err := openPartial(r.packagePath(&e.Entry, partialSuffix), e.Size, true)
+	file, err := makePartial(r.packagePath(&e.Entry, partialSuffix), e.Size)
 	if err != nil {
 		return nil, err
 	}

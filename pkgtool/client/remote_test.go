@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"sync"
@@ -42,8 +43,28 @@ func changedFiles(old, p *pkgfile.Package) (files []*pkgfile.File) {
 // which 5 % of them, in two places, have changed.
 func (w *world) twoVersions(size int) {
 	w.t.Helper()
+	w.manyFiles("many-1.0.0-1", 400, all(size), func(int) bool { return false })
+	w.manyFiles("many-1.0.1-1", 400, all(size), func(i int) bool { return i/10 == 14 || i/10 == 31 })
+}
+
+func all(size int) func(int) int { return func(int) int { return size } }
+
+// scatteredVersions is the same for 400 files of which most are small and some
+// are not, as in real packages; each has the same chance to be a changed one.
+func (w *world) scatteredVersions() {
+	w.t.Helper()
+	rng := rand.New(rand.NewPCG(5, 6))
+	var sizes [400]int
+	var changed [400]bool
+	for i := range sizes {
+		sizes[i] = int(math.Exp(8.7 + 1.9*rng.NormFloat64())) // median 6 KB, mean 36 KB
+	}
+	for _, i := range rng.Perm(400)[:20] {
+		changed[i] = true
+	}
+	size := func(i int) int { return sizes[i] }
 	w.manyFiles("many-1.0.0-1", 400, size, func(int) bool { return false })
-	w.manyFiles("many-1.0.1-1", 400, size, func(i int) bool { return i/10 == 14 || i/10 == 31 })
+	w.manyFiles("many-1.0.1-1", 400, size, func(i int) bool { return changed[i] })
 }
 
 // upgrade fetches what many 1.0.1 has that 1.0.0 has not, and proves that its
@@ -106,16 +127,16 @@ func (w *world) readable(r *client.Remote, files []*pkgfile.File) {
 	}
 }
 
-// manyFiles publishes a package of n files of size bytes that do not compress.
+// manyFiles publishes a package of n files that do not compress, size(i) bytes each.
 // changed says which have other content than version 1.0.0 has.
-func (w *world) manyFiles(name string, n, size int, changed func(i int) bool) {
+func (w *world) manyFiles(name string, n int, size func(i int) int, changed func(i int) bool) {
 	w.t.Helper()
 	path := filepath.Join(w.t.TempDir(), name+".ashlar")
 	w.writeMany(path, name, n, size, changed)
 	repotest.Publish(w.t, w.repo, path)
 }
 
-func (w *world) writeMany(path, name string, n, size int, changed func(i int) bool) {
+func (w *world) writeMany(path, name string, n int, size func(i int) int, changed func(i int) bool) {
 	w.t.Helper()
 	m := pkgfile.Manifest{Format: pkgfile.FormatVersion, Name: "many", Version: "1.0.0", Release: 1, Arch: "x86_64",
 		Summary: "many files", License: "MIT", Provenance: pkgfile.Provenance{Origin: "import", Epoch: repotest.Now.Unix()}}
@@ -126,7 +147,7 @@ func (w *world) writeMany(path, name string, n, size int, changed func(i int) bo
 		if changed(i) {
 			seed += 1 << 32
 		}
-		data := make([]byte, size)
+		data := make([]byte, size(i))
 		rng := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 32)})
 		rng.Read(data)
 		inputs = append(inputs, pkgfile.Input{

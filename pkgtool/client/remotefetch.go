@@ -82,7 +82,7 @@ func (r *Remote) leaveLocal() error {
 	if _, err := r.local.ReadAt(meta, 0); err != nil {
 		return err
 	}
-	file, err := openPartial(r.repository.packagePath(&r.entry.Entry, partialSuffix), r.entry.Size, true)
+	file, err := makePartial(r.repository.packagePath(&r.entry.Entry, partialSuffix), r.entry.Size)
 	if err != nil {
 		return err
 	}
