@@ -3,7 +3,6 @@ package solver
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,8 +19,15 @@ type Unsolvable struct {
 	Remedies []string // changes of the request that were tried and work
 }
 
+// mostReasons bounds how many reasons the text of a refusal has.
+const mostReasons = 16
+
 func (u *Unsolvable) Error() string {
-	return "because " + strings.Join(u.Reasons, "\n    and ") + "\n     so " + u.So
+	reasons := u.Reasons
+	if more := len(reasons) - mostReasons; more > 1 {
+		reasons = append(reasons[:mostReasons:mostReasons], fmt.Sprintf("%d more reasons of the kind", more))
+	}
+	return "because " + strings.Join(reasons, "\n    and ") + "\n     so " + u.So
 }
 
 // minimalBudget bounds the conflicts of each attempt to do without a rule. An
@@ -30,12 +36,17 @@ func (u *Unsolvable) Error() string {
 const minimalBudget = 1000
 
 // explain turns a failed search into an [Unsolvable]: a smallest set of rules
-// that already exclude each other, told from the request on.
+// that already exclude each other, told from the request on. When the time is up
+// in between, the refusal stands and tells what is known.
 func (pr *problem) explain(ctx context.Context) error {
 	refuted, rules, err := pr.universe.refute(ctx, pr.request, nil)
 	defer refuted.release()
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		return err
+	}
+	if err != nil {
+		refused := &Unsolvable{Reasons: []string{"the rules exclude each other, though the time was up before it was found out which"}, So: "this cannot be done"}
+		return fault.Mark(refused, fault.Unsolvable, "allow more time, to be told why")
 	}
 	u := &Unsolvable{Reasons: refuted.sentences(rules), So: conclusion(rules), Remedies: pr.remedies(ctx, rules)}
 	err = fault.Mark(u, fault.Unsolvable, "")
@@ -59,10 +70,7 @@ func (u *Universe) refute(ctx context.Context, r *parsed, further func(*problem)
 	}
 	core := pr.search.core()
 	slices.SortStableFunc(core, func(a, b clause) int { return cmp.Compare(pr.keyOf(a), pr.keyOf(b)) })
-	core, err := minimal(ctx, core)
-	if err != nil {
-		return pr, nil, err
-	}
+	core = minimal(ctx, core)
 	var rules []rule
 	for _, c := range core {
 		if c.rule != noRule {
@@ -81,30 +89,26 @@ func (pr *problem) keyOf(c clause) string {
 }
 
 // minimal drops clauses from an unfulfillable set as long as it stays so: many
-// at a time first, then one by one.
-func minimal(ctx context.Context, core []clause) ([]clause, error) {
+// at a time first, then one by one. When ctx ends it leaves the rest as it is.
+func minimal(ctx context.Context, core []clause) []clause {
 	for chunk := max(1, len(core)/4); ; chunk /= 2 {
 		for i := 0; i < len(core); {
 			without := slices.Delete(slices.Clone(core), i, min(len(core), i+chunk))
-			possible, err := fulfillable(ctx, without)
-			if err != nil {
-				return nil, err
-			}
-			if possible {
+			if fulfillable(ctx, without) {
 				i += chunk
 			} else {
 				core = without
 			}
 		}
-		if chunk == 1 {
-			return core, nil
+		if chunk == 1 || ctx.Err() != nil {
+			return core
 		}
 	}
 }
 
 // fulfillable reports whether all clauses can be fulfilled together, or that
 // finding out takes too long.
-func fulfillable(ctx context.Context, clauses []clause) (bool, error) {
+func fulfillable(ctx context.Context, clauses []clause) bool {
 	s := newSearch()
 	variables := map[variable]variable{}
 	for _, c := range clauses {
@@ -120,10 +124,7 @@ func fulfillable(ctx context.Context, clauses []clause) (bool, error) {
 		s.add(noRule, literals...)
 	}
 	possible, err := s.run(ctx, minimalBudget)
-	if errors.Is(err, errBudget) {
-		return true, nil
-	}
-	return possible, err
+	return possible || err != nil
 }
 
 // inOrder tells rules from the request outwards: a package's rules follow the

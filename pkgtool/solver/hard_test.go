@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +35,9 @@ func TestPigeons(t *testing.T) {
 	_, err := Solve(t.Context(), c.universe, c.request)
 	if unsolvable := (*Unsolvable)(nil); !errors.As(err, &unsolvable) {
 		t.Fatal(err)
+	}
+	if lines := strings.Count(err.Error(), "\n"); lines > 20 {
+		t.Errorf("an explanation of %d lines", lines)
 	}
 }
 

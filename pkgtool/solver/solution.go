@@ -105,6 +105,10 @@ func (pr *problem) solution(ctx context.Context, more *additions) (*Solution, er
 	return s, err
 }
 
+// mostExplained bounds how many packages held back get a reason of their own:
+// each takes a search.
+const mostExplained = 50
+
 // addHeld notes which newer packages an upgrade does not take, and why not.
 func (pr *problem) addHeld(ctx context.Context, s *Solution, after map[int32]bool) error {
 	u := pr.universe
@@ -123,9 +127,12 @@ func (pr *problem) addHeld(ctx context.Context, s *Solution, after map[int32]boo
 			if after[i] || !p.fits(pr.request.Arch) || p.Version.Compare(now.Version) <= 0 {
 				continue
 			}
-			why, err := pr.whyHeld(ctx, p, old)
-			if err != nil {
-				return err
+			why := "it does not fit the rest"
+			if len(s.Held) < mostExplained {
+				var err error
+				if why, err = pr.whyHeld(ctx, p, old); err != nil {
+					return err
+				}
 			}
 			s.Held = append(s.Held, Held{p, now, why})
 			break

@@ -33,7 +33,7 @@ func (u *Universe) Solve(ctx context.Context, request Request) (*Solution, error
 	pr, found, err := u.best(ctx, r)
 	defer pr.release()
 	if err == nil && !found {
-		err = pr.explain(ctx)
+		return nil, pr.explain(ctx)
 	}
 	if err != nil {
 		return nil, pr.timeUp(ctx, err)

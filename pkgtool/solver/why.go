@@ -85,8 +85,24 @@ func (r *reasons) why(i int32) string {
 		if d, lost := r.lostRequirement(old); lost {
 			return fmt.Sprintf("%s needs %s", old.Version, d)
 		}
+		if q := r.conflicting(old); q != nil {
+			return fmt.Sprintf("%s conflicts with %s", old.Version, q.Name)
+		}
 	}
 	return "fits the rest"
+}
+
+// conflicting returns a package of the solution that conflicts with p or that p
+// conflicts with, or nil.
+func (r *reasons) conflicting(p *Package) *Package {
+	for _, j := range r.chosen {
+		q := r.universe.packages[j]
+		if slices.ContainsFunc(p.Conflicts, func(d version.Dependency) bool { return p.conflictsWith(d, q) }) ||
+			slices.ContainsFunc(q.Conflicts, func(d version.Dependency) bool { return q.conflictsWith(d, p) }) {
+			return q
+		}
+	}
+	return nil
 }
 
 // lostRequirement returns a requirement of p that the solution does not fulfil.
@@ -113,15 +129,11 @@ func (r *reasons) whyRemoved(i int32) string {
 	if d, lost := r.lostRequirement(p); lost {
 		return fmt.Sprintf("it needs %s", d)
 	}
-	for _, j := range r.chosen {
-		q := u.packages[j]
-		if slices.ContainsFunc(p.Conflicts, func(d version.Dependency) bool { return p.conflictsWith(d, q) }) ||
-			slices.ContainsFunc(q.Conflicts, func(d version.Dependency) bool { return q.conflictsWith(d, p) }) {
-			return "it conflicts with " + q.Name
-		}
-		if q.Name == p.Name {
-			return "another build takes its place"
-		}
+	if q := r.conflicting(p); q != nil {
+		return "it conflicts with " + q.Name
+	}
+	if slices.ContainsFunc(u.builds.of(u.name[i]), r.in) {
+		return "another build takes its place"
 	}
 	return "it does not fit the rest"
 }
