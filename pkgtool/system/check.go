@@ -61,7 +61,7 @@ func (c *checker) path(path string, e entry) error {
 	suspects := c.staying(c.after.file(path))
 	if e.file.Type != pkgfile.TypeDir {
 		suspects = append(suspects, c.staying(c.after.listed(path))...)
-		suspects = append(suspects, c.staying(c.after.index.Lookup(path+neededFolder))...)
+		suspects = append(suspects, c.staying(c.after.index.Lookup(path, neededFolder))...)
 	} else if old, was := c.d.gone[path]; !was || !sameFolder(old.file, e.file) {
 		listed := c.staying(c.after.listed(path))
 		// They agree with each other: one that is read already will do.

@@ -38,6 +38,7 @@ func (p *Plan) Commit(ctx context.Context, progress func(done, total int64)) err
 	if err := s.disk.moveInto(journalPath+".tmp", journalPath); err != nil { // the commit point
 		return err
 	}
+	s.known[p.next.identity] = p.next
 	s.owned, s.ownedOf = p.after, p.next.contentHash()
 	if err := s.complete(j); err != nil {
 		return fmt.Errorf("the change is committed but not finished: %w; remove the cause and run any pkgtool command again", err)

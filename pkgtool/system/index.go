@@ -25,15 +25,21 @@ const (
 )
 
 func (o *ownership) file(path string) []int   { return o.index.Lookup(path) }
-func (o *ownership) listed(path string) []int { return o.index.Lookup(path + listedFolder) }
+func (o *ownership) listed(path string) []int { return o.index.Lookup(path, listedFolder) }
 
 // isFolder reports whether the path is a folder of the generation.
 func (o *ownership) isFolder(path string) bool {
-	return len(o.listed(path)) > 0 || len(o.index.Lookup(path+neededFolder)) > 0
+	return o.hasListed(path) || o.index.Contains(path, neededFolder)
 }
 
+// hasFile reports whether the path is something else than a folder.
+func (o *ownership) hasFile(path string) bool { return o.index.Contains(path) }
+
+// hasListed reports whether the path is a folder that a package lists.
+func (o *ownership) hasListed(path string) bool { return o.index.Contains(path, listedFolder) }
+
 // has reports whether the generation has anything at the path.
-func (o *ownership) has(path string) bool { return len(o.file(path)) > 0 || o.isFolder(path) }
+func (o *ownership) has(path string) bool { return o.hasFile(path) || o.isFolder(path) }
 
 // indexed lists the entries of a package's files.
 func indexed(m *pkgfile.Manifest) []string {

@@ -159,7 +159,7 @@ func (p *Plan) compare(context.Context) error {
 		}
 	}
 	for path := range p.bases.Bases {
-		if len(p.after.file(path)) == 0 {
+		if !p.after.hasFile(path) {
 			delete(p.bases.Bases, path)
 		}
 	}
@@ -270,7 +270,7 @@ func (p *Plan) completeLinks() {
 // planFolders makes the folders that are missing or differ.
 func (p *Plan) planFolders() error {
 	d := p.system.disk
-	folders := map[string]entry{}
+	folders, seen := map[string]entry{}, map[string]bool{}
 	for path, e := range p.live.come {
 		if !p.direct(path) {
 			continue
@@ -278,10 +278,10 @@ func (p *Plan) planFolders() error {
 		if e.file.Type == pkgfile.TypeDir {
 			folders[path] = e
 		}
-		p.addUnlisted(folders, path)
+		p.addUnlisted(folders, seen, path)
 	}
 	if p.InPlace {
-		p.addUnlisted(folders, identityPath)
+		p.addUnlisted(folders, seen, identityPath)
 	}
 	for _, path := range slices.Sorted(maps.Keys(folders)) {
 		f := folders[path].file
@@ -313,13 +313,11 @@ func (p *Plan) planFolders() error {
 }
 
 // addUnlisted adds the folders above a path that no package lists. They are
-// made with mode 0755 for root.
-func (p *Plan) addUnlisted(folders map[string]entry, path string) {
-	for dir := folderOf(path); dir != ""; dir = folderOf(dir) {
-		if _, known := folders[dir]; known {
-			return
-		}
-		if len(p.after.listed(dir)) == 0 {
+// made with mode 0755 for root. seen are the folders that were looked at.
+func (p *Plan) addUnlisted(folders map[string]entry, seen map[string]bool, path string) {
+	for dir := folderOf(path); dir != "" && !seen[dir]; dir = folderOf(dir) {
+		seen[dir] = true
+		if _, known := folders[dir]; !known && !p.after.hasListed(dir) {
 			folders[dir] = entry{file: &pkgfile.File{Path: dir, Type: pkgfile.TypeDir, Mode: 0o755, Owner: "root", Group: "root"}}
 		}
 	}
@@ -335,7 +333,7 @@ func sameFolder(a, b *pkgfile.File) bool {
 func (p *Plan) planRemovals() error {
 	going := maps.Clone(p.turned)
 	for path, e := range p.live.gone {
-		if !p.direct(path) || len(p.after.file(path)) > 0 || len(p.after.listed(path)) > 0 {
+		if !p.direct(path) || p.after.hasFile(path) || p.after.hasListed(path) {
 			continue
 		}
 		if isConfig(e.file) {

@@ -46,30 +46,27 @@ func (p *Plan) planTree(ctx context.Context) error {
 
 // changedFolders returns the folders of the tree that have another time than
 // we gave them, sorted.
-func (p *Plan) changedFolders(ctx context.Context) ([]string, error) {
-	paths := make([]string, 0, len(p.before.folders))
-	for path := range p.before.folders {
-		paths = append(paths, path)
-	}
+func (p *Plan) changedFolders(ctx context.Context) ([]treeFolder, error) {
+	folders := p.before.folders.all()
 	workers := runtime.GOMAXPROCS(0)
-	parts := make([][]string, workers)
+	parts := make([][]treeFolder, workers)
 	missing := make([]bool, workers)
 	root := int(p.system.disk.root.Fd())
 	group, ctx := errgroup.WithContext(ctx)
 	for w := range workers {
 		group.Go(func() error {
-			for i := w; i < len(paths); i += workers {
+			for i := w; i < len(folders); i += workers {
 				var st unix.Stat_t
 				// A folder above that somebody replaced by a link is found
 				// with the one that holds the link.
-				err := unix.Fstatat(root, paths[i], &st, unix.AT_SYMLINK_NOFOLLOW)
+				err := unix.Fstatat(root, folders[i].path, &st, unix.AT_SYMLINK_NOFOLLOW)
 				switch {
 				case err == unix.ENOENT || err == unix.ENOTDIR || err == nil && !isFolder(&st):
 					missing[w] = true
 				case err != nil:
-					return fmt.Errorf("look at %s: %w", paths[i], err)
+					return fmt.Errorf("look at %s: %w", folders[i].path, err)
 				case st.Mtim.Sec != treeTime:
-					parts[w] = append(parts[w], paths[i])
+					parts[w] = append(parts[w], folders[i])
 				}
 			}
 			return ctx.Err()
@@ -80,7 +77,7 @@ func (p *Plan) changedFolders(ctx context.Context) ([]string, error) {
 	}
 	p.deviates = slices.Contains(missing, true)
 	changed := slices.Concat(parts...)
-	slices.Sort(changed)
+	slices.SortFunc(changed, func(a, b treeFolder) int { return strings.Compare(a.path, b.path) })
 	return changed, nil
 }
 
@@ -92,8 +89,8 @@ type treeScan struct {
 }
 
 // folder looks at everything in one folder.
-func (t *treeScan) folder(dir string) error {
-	p := t.plan
+func (t *treeScan) folder(f treeFolder) error {
+	p, dir := t.plan, f.path
 	entries, err := p.system.disk.entries(dir)
 	if err != nil {
 		return err
@@ -102,7 +99,7 @@ func (t *treeScan) folder(dir string) error {
 	owned := 0
 	for _, e := range entries {
 		path := dir + "/" + e.name
-		isFile, isDir := len(p.before.file(path)) > 0, p.before.isFolder(path)
+		isFile, isDir := p.before.hasFile(path), p.before.isFolder(path)
 		if !isFile && !isDir {
 			if err := t.foreign(path, e); err != nil {
 				return err
@@ -124,7 +121,7 @@ func (t *treeScan) folder(dir string) error {
 			p.deviates = true
 		}
 	}
-	if owned < p.before.folders[dir] {
+	if owned < f.count {
 		p.deviates = true
 	}
 	return nil
@@ -202,11 +199,11 @@ func (t *treeScan) foreign(path string, e dirEntry) error {
 	if p.after.isFolder(path) && e.folder {
 		return t.inside(path)
 	}
-	if len(p.after.file(path)) > 0 || p.after.isFolder(path) {
+	if p.after.hasFile(path) || p.after.isFolder(path) {
 		return t.inTheWay(path, e)
 	}
 	for dir := folderOf(path); dir != ""; dir = folderOf(dir) {
-		if len(p.after.file(dir)) > 0 {
+		if p.after.hasFile(dir) {
 			return turnedWithForeign(dir, "file", path)
 		}
 	}

@@ -44,7 +44,7 @@ func (p *Plan) checkSpace(context.Context) error {
 	const journalEntry, slack = 200, 1 << 20
 	operations := len(p.tree) + len(p.moves) + len(p.mkdirs) + len(p.late)
 	own := Space{Path: ".", NeedInodes: p.Inodes + 100, Need: p.Bytes + int64(operations)*journalEntry + slack +
-		roundUp(int64(len(p.after.data))) + roundUp(int64(len(p.before.folders)*48))}
+		roundUp(int64(len(p.after.data))) + roundUp(int64(len(p.before.folders)))}
 	if err := own.ask(int(p.system.disk.root.Fd())); err != nil {
 		return err
 	}
@@ -70,9 +70,9 @@ func (p *Plan) newTreeFolders() (int, error) {
 		return 0, err
 	}
 	if known == nil {
-		return len(p.after.folders), nil
+		return p.after.folders.len(), nil
 	}
-	return max(0, len(p.after.folders)-len(p.before.folders)), nil
+	return max(0, p.after.folders.len()-p.before.folders.len()), nil
 }
 
 // ask finds out what is free on the file system of an open folder.

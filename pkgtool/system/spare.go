@@ -53,7 +53,7 @@ func (s *System) spareGeneration() (*Generation, error) {
 		}
 		data, err := s.disk.readFile(generationPath(n), maxGeneration)
 		if err == nil && hexSum(data) == identity {
-			return s.GenerationAt(n)
+			return s.generationAt(n)
 		}
 	}
 	return nil, nil
@@ -205,7 +205,7 @@ func (c *treeChange) remove(context.Context) error {
 // makeFolders makes the folders that come, the outer ones first.
 func (c *treeChange) makeFolders(ctx context.Context) error {
 	d := c.plan.system.disk
-	folders := map[string]entry{}
+	folders, seen := map[string]entry{}, map[string]bool{}
 	for path, e := range c.delta.come {
 		if !inTree(path) {
 			continue
@@ -214,10 +214,10 @@ func (c *treeChange) makeFolders(ctx context.Context) error {
 			folders[path] = e
 		}
 		if !c.delta.same(path) {
-			c.plan.addUnlisted(folders, path)
+			c.plan.addUnlisted(folders, seen, path)
 		}
 	}
-	c.plan.addUnlisted(folders, identityPath)
+	c.plan.addUnlisted(folders, seen, identityPath)
 	for _, path := range sortedKeys(folders) {
 		if err := ctx.Err(); err != nil {
 			return err

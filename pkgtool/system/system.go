@@ -23,7 +23,8 @@ type System struct {
 	manifests  map[string]*pkgfile.Manifest // by hash, those read so far
 	recovered  string
 	store      *store.Store
-	inPlace    bool // folders cannot be exchanged here
+	known      map[string]*Generation // by identity, those read so far
+	inPlace    bool                   // folders cannot be exchanged here
 	owned      *ownership
 	ownedOf    [32]byte // of which lists of files owned is the index
 }
@@ -36,7 +37,7 @@ func Open(root string) (*System, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the system: %w", err)
 	}
-	s := &System{root: root, disk: d, manifests: map[string]*pkgfile.Manifest{}, generation: &Generation{}}
+	s := &System{root: root, disk: d, manifests: map[string]*pkgfile.Manifest{}, generation: &Generation{}, known: map[string]*Generation{}}
 	for _, step := range []func() error{s.openStore, s.recoverIfNeeded, s.read} {
 		if err := step(); err != nil {
 			s.Close()
@@ -197,13 +198,34 @@ func (s *System) Lock(command []string) error {
 	return s.read()
 }
 
+// read reads the current generation, unless it is the one that we know.
 func (s *System) read() error {
 	number, err := s.disk.currentNumber()
 	if err != nil {
 		return err
 	}
-	s.generation, err = s.disk.readGeneration(number)
+	g, err := s.generationAt(number)
+	if err == nil {
+		s.generation = g
+	}
 	return err
+}
+
+// generationAt is readGeneration that decodes nothing twice.
+func (s *System) generationAt(number int) (*Generation, error) {
+	data, err := s.disk.generationData(number)
+	if err != nil {
+		return nil, err
+	}
+	identity := hexSum(data)
+	if g := s.known[identity]; g != nil && number != 0 {
+		return g, nil
+	}
+	g, err := s.disk.decodeGeneration(number, data)
+	if err == nil {
+		s.known[identity] = g
+	}
+	return g, err
 }
 
 // makeStateDir makes /.ashlar if it is not there.
