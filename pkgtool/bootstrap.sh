@@ -111,6 +111,7 @@ test)
 		gpgv gpgv
 		patch patch
 		git git
+		dose-debcheck dose-distcheck
 		tar tar
 	TOOLS
 	;;

@@ -24,10 +24,14 @@ type archive struct {
 	aptConf  string // for APT_CONFIG: a host of nothing but this index
 }
 
+func archiveIn(dir string) *archive {
+	return &archive{dir, filepath.Join(dir, "Packages"), filepath.Join(dir, "debian.jsonl"), filepath.Join(dir, "debian.solv"), filepath.Join(dir, "apt.conf")}
+}
+
 // archive fetches Debian's index, once, and makes the other forms of it.
 func (b *bench) archive(ctx context.Context) (*archive, error) {
 	dir := filepath.Join(b.dataDir, "debian")
-	a := &archive{dir, filepath.Join(dir, "Packages"), filepath.Join(dir, "debian.jsonl"), filepath.Join(dir, "debian.solv"), filepath.Join(dir, "apt.conf")}
+	a := archiveIn(dir)
 	done := filepath.Join(dir, "complete")
 	if _, err := os.Stat(done); err == nil {
 		return a, nil

@@ -60,9 +60,17 @@ func (b *bench) ask(a *archive, lines []debian.Line) (*questions, error) {
 	q := &questions{archive: a, lines: lines, requests: makeRequests(lines, b.requests), universe: in("universe"), list: in("requests.txt"),
 		dose: in("requests.Packages"), libsolv: in("requests.t"), apt: in("requests.sh")}
 	var list, asked, apt strings.Builder
+	versions := map[string]string{}
+	for _, l := range lines {
+		versions[l.Name] = l.Debian
+	}
 	for i, r := range q.requests {
 		fmt.Fprintln(&list, r.text())
-		fmt.Fprintf(&asked, "Package: %s\nVersion: 1\nArchitecture: all\nDepends: %s\n\n", pseudo(i), strings.Join(r, ", "))
+		var exact []string // by its version: a request means the package, not one that provides its name
+		for _, name := range r {
+			exact = append(exact, fmt.Sprintf("%s (= %s)", name, versions[name]))
+		}
+		fmt.Fprintf(&asked, "Package: %s\nVersion: 1\nArchitecture: all\nDepends: %s\n\n", pseudo(i), strings.Join(exact, ", "))
 		fmt.Fprintf(&apt, "apt-get -q -s --no-install-recommends install %s >/dev/null 2>&1 && echo ok || echo no\n", r.text())
 	}
 	return q, makeFiles(a.dir, map[string]string{
