@@ -23,6 +23,8 @@ import (
 // spec describes a package's files, one per line:
 //
 //	file PATH MODE CONTENT | owned PATH OWNER | config PATH CONTENT | dir PATH MODE | symlink PATH TARGET | hardlink PATH TARGET
+//
+// A bar in the content of a configuration file stands for the end of a line.
 type spec struct {
 	name, version string
 	files         string
@@ -55,7 +57,7 @@ func build(t failer, s spec) *pkgfile.Package {
 		case "owned":
 			in.Owner = words[2]
 		case "config":
-			in.Config, content = true, strings.Join(words[2:], " ")
+			in.Config, content = true, strings.ReplaceAll(strings.Join(words[2:], " "), "|", "\n")
 		case "dir":
 			in.Type = pkgfile.TypeDir
 			fmt.Sscanf(words[2], "%o", &in.Mode)
