@@ -152,12 +152,12 @@ func (a *App) openSession(f changeFlags) (*install.Session, error) {
 	return install.Open(opts)
 }
 
-// prepare reads the manifests of a plan. Who may not write the cache can still
-// look at what the index says.
+// prepare reads the manifests of a plan. Who may not write the cache, or cannot
+// reach a mirror, can still look at what the index says.
 func (a *App) prepare(ctx context.Context, f changeFlags, plan *install.Plan) error {
 	err := plan.Prepare(ctx, a.changeProgress())
 	a.clearLine()
-	if f.dryRun && errors.Is(err, fs.ErrPermission) {
+	if f.dryRun && (errors.Is(err, fs.ErrPermission) || fault.ClassOf(err) == fault.Network) {
 		plan.Incomplete = true
 		a.Say("sizes are those of whole packages: %s", printable(err.Error()))
 		return nil
