@@ -312,8 +312,20 @@ func (d *disk) rmdir(path string) error {
 	return err
 }
 
-// removeAll removes a folder of our own with all that is in it.
+// removeAll removes a folder of our own with all that is in it, also where a
+// trigger of an ordinary user, or overlayfs, took away its permissions.
 func (d *disk) removeAll(path string) error {
+	err := d.removeFolder(path)
+	if privileged || !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	if d.openUp(path) != nil {
+		return err // of a file: the folder that it is in has to be opened up
+	}
+	return d.removeFolder(path)
+}
+
+func (d *disk) removeFolder(path string) error {
 	names, err := d.list(path)
 	if errors.Is(err, errNoFolder) || errors.Is(err, fs.ErrNotExist) {
 		return d.unlink(path)
@@ -327,6 +339,18 @@ func (d *disk) removeAll(path string) error {
 		}
 	}
 	return d.rmdir(path)
+}
+
+// openUp makes a folder usable by its owner, even if he may not read it now.
+func (d *disk) openUp(path string) error {
+	return d.change("open up", path, func(fd int, base string) error {
+		n, err := unix.Openat(fd, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(n)
+		return unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", n), 0o700)
+	})
 }
 
 // syncFolder flushes the names in a folder.

@@ -41,6 +41,9 @@ func namespaceChild(root string) {
 		t.check(err)
 		t.check(syscall.Unmount(filepath.Join(root, "root"), 0))
 	}
+	if os.Getenv(envNamespace) == "user" {
+		leaveLocked(t, filepath.Join(root, stagingDir, "triggers/x"))
+	}
 	for _, change := range []Change{
 		add(t, tool("2.0.0", "two")), // a file over one of the lower layer
 		{Remove: []string{"tool"}},
@@ -61,6 +64,18 @@ func namespaceChild(root string) {
 	}
 	fmt.Println("good")
 	os.Exit(0)
+}
+
+// leaveLocked leaves what a transaction does that is killed while a trigger runs:
+// folders without permissions.
+func leaveLocked(t child, dir string) {
+	for _, name := range []string{"work/usr/work", "changes/var/locked/in", "changes/var/unwritable/in"} {
+		t.check(os.MkdirAll(filepath.Join(dir, name), 0o700))
+		t.check(os.WriteFile(filepath.Join(dir, name, "file"), nil, 0o600))
+	}
+	t.check(os.Chmod(filepath.Join(dir, "work/usr/work"), 0))
+	t.check(os.Chmod(filepath.Join(dir, "changes/var/locked"), 0))
+	t.check(os.Chmod(filepath.Join(dir, "changes/var/unwritable/in"), 0o500))
 }
 
 // fullDiskChild checks that a lack of space, foreseen or not, changes nothing.
