@@ -14,7 +14,7 @@ import (
 // TestCache: the cache tells what it holds, and cleaning follows the policy.
 func TestCache(t *testing.T) {
 	w, _ := newWorld(t)
-	w.twoVersions(16 << 10)
+	w.twoVersions(4 << 10)
 	if all, err := w.dirs.Cached(); err != nil || len(all) != 0 {
 		t.Fatalf("before anything: %v, %v", all, err)
 	}
@@ -63,7 +63,7 @@ func TestCache(t *testing.T) {
 			t.Errorf("%s is not in the list:\n%s", want, text)
 		}
 	}
-	if listed[0][:4] != "bash" || strings.Contains(text, "writing") || sizes["many"] > 3<<20 || sizes["many"] < 100<<10 {
+	if listed[0][:4] != "bash" || strings.Contains(text, "writing") || sizes["many"] > 1<<20 || sizes["many"] < 50<<10 {
 		t.Errorf("%d bytes\n%s", sizes["many"], text)
 	}
 
@@ -101,7 +101,7 @@ func TestCache(t *testing.T) {
 // TestUseIsNoted: what is used again is not what was used least recently.
 func TestUseIsNoted(t *testing.T) {
 	w, _ := newWorld(t)
-	w.twoVersions(16 << 10)
+	w.twoVersions(4 << 10)
 	c := w.client(w.serve(w.dir))
 	w.mustWork(c)
 	if err := w.upgrade(c); err != nil {

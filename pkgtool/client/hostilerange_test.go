@@ -81,7 +81,7 @@ func (w *world) evilRanges(dir string, always bool, evil func(*rangeRequest)) st
 // one beside it. Wrong bytes never reach the cache.
 func TestHostileRanges(t *testing.T) {
 	w, _ := newWorld(t)
-	w.twoVersions(16 << 10)
+	w.twoVersions(4 << 10)
 	for name, test := range map[string]struct {
 		evil func(r *rangeRequest)
 		want string // what the mirror alone leads to, or is warned of beside a good one; "" is success
@@ -297,7 +297,7 @@ func (w *world) onlyRightBytes() {
 // taken from another mirror.
 func TestWrongMeta(t *testing.T) {
 	w, _ := newWorld(t)
-	w.twoVersions(16 << 10)
+	w.twoVersions(4 << 10)
 	stripped := func(data []byte) []byte { // the same manifest, no signature
 		p, err := pkgfile.Open(bytes.NewReader(data), int64(len(data)))
 		if err != nil {
@@ -341,7 +341,7 @@ func TestWrongMeta(t *testing.T) {
 // and not used.
 func TestStolenCache(t *testing.T) {
 	w, _ := newWorld(t)
-	w.twoVersions(16 << 10)
+	w.twoVersions(4 << 10)
 	c := w.client(w.serve(w.dir))
 	if err := w.upgrade(c); err != nil {
 		t.Fatal(err)

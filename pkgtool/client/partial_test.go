@@ -229,7 +229,7 @@ func TestKilledDownload(t *testing.T) {
 
 // fetchForParent is what TestKilledDownload kills.
 func fetchForParent(t *testing.T, url string) {
-	w := &world{t: t, now: repotest.Now.Add(48 * time.Hour), dirs: client.Dirs{
+	w := &world{t: t, now: repotest.Now.Add(48 * time.Hour), limits: patient, dirs: client.Dirs{
 		Cache: os.Getenv("CLIENT_TEST_CACHE"), State: os.Getenv("CLIENT_TEST_STATE"), Trust: os.Getenv("CLIENT_TEST_TRUST")}}
 	c := w.client(url)
 	if _, err := c.Load(t.Context()); err != nil {
@@ -259,7 +259,7 @@ func everyFile(r *client.Remote) (files []*pkgfile.File) {
 func (w *world) offline() *client.Client {
 	w.t.Helper()
 	c, err := client.Open([]client.Config{{Schema: 1, Name: "test", URLs: []string{"http://127.0.0.1:1"}, Channel: "stable", Priority: 50}}, w.dirs,
-		client.Options{Now: func() time.Time { return w.now }, Limits: quick, Offline: true})
+		client.Options{Now: func() time.Time { return w.now }, Limits: patient, Offline: true})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -272,7 +272,7 @@ func (w *world) offline() *client.Client {
 // TestOfflineRemote: the cache is enough, and what it does not have is said.
 func TestOfflineRemote(t *testing.T) {
 	w, _ := newWorld(t)
-	w.twoVersions(16 << 10)
+	w.twoVersions(4 << 10)
 	if err := w.upgrade(w.client(w.serve(w.dir))); err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +308,7 @@ func TestOfflineRemote(t *testing.T) {
 // TestUnfetched: what was not fetched cannot be read, and that is nobody's fault.
 func TestUnfetched(t *testing.T) {
 	w, _ := newWorld(t)
-	w.twoVersions(16 << 10)
+	w.twoVersions(4 << 10)
 	c := w.client(w.serve(w.dir))
 	if _, err := c.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
@@ -328,7 +328,7 @@ func TestUnfetched(t *testing.T) {
 // one is replaced by another mirror's.
 func TestLocalRemote(t *testing.T) {
 	w, _ := newWorld(t)
-	w.twoVersions(16 << 10)
+	w.twoVersions(4 << 10)
 	if err := w.upgrade(w.client("file://" + w.dir)); err != nil {
 		t.Fatal(err)
 	}
@@ -443,7 +443,7 @@ func TestSmallPackage(t *testing.T) {
 // each other.
 func TestSharedCache(t *testing.T) {
 	w, _ := newWorld(t)
-	w.twoVersions(16 << 10)
+	w.twoVersions(4 << 10)
 	url := w.serve(w.dir)
 	if _, err := w.client(url).Refresh(t.Context()); err != nil {
 		t.Fatal(err)
@@ -475,7 +475,7 @@ func TestSharedCache(t *testing.T) {
 // TestForeignCache: who may not write to the cache can still look at packages.
 func TestForeignCache(t *testing.T) {
 	w, _ := newWorld(t)
-	w.twoVersions(16 << 10)
+	w.twoVersions(4 << 10)
 	c := w.client(w.serve(w.dir))
 	if _, err := c.Refresh(t.Context()); err != nil {
 		t.Fatal(err)

@@ -131,6 +131,7 @@ func (w *world) readable(r *client.Remote, files []*pkgfile.File) {
 // changed says which have other content than version 1.0.0 has.
 func (w *world) manyFiles(name string, n int, size func(i int) int, changed func(i int) bool) {
 	w.t.Helper()
+	w.limits = patient
 	path := filepath.Join(w.t.TempDir(), name+".ashlar")
 	w.writeMany(path, name, n, size, changed)
 	repotest.Publish(w.t, w.repo, path)

@@ -37,7 +37,8 @@ type world struct {
 	dir  string
 	dirs client.Dirs
 
-	older string // a copy of the repository as it was a day earlier
+	limits client.Limits
+	older  string // a copy of the repository as it was a day earlier
 
 	mu     sync.Mutex
 	warned []error
@@ -47,7 +48,7 @@ type world struct {
 // there is an older state. It returns the folder of that, too.
 func newWorld(t testing.TB) (w *world, older string) {
 	t.Helper()
-	w = &world{t: t, now: repotest.Now, key: repotest.Key(t)}
+	w = &world{t: t, now: repotest.Now, key: repotest.Key(t), limits: quick}
 	w.repo, w.dir = repotest.Repository(t, repo.Settings{}, &w.now, w.key)
 	w.publish("zlib-1.2.13-1")
 	older = w.copyRepo()
@@ -61,7 +62,7 @@ func newWorld(t testing.TB) (w *world, older string) {
 
 // newcomer is the same world with a client that has seen nothing yet.
 func (w *world) newcomer(t testing.TB) *world {
-	n := &world{t: t, now: w.now, key: w.key, repo: w.repo, dir: w.dir, older: w.older, dirs: client.DirsOf(t.TempDir())}
+	n := &world{t: t, now: w.now, key: w.key, repo: w.repo, dir: w.dir, older: w.older, limits: w.limits, dirs: client.DirsOf(t.TempDir())}
 	n.trust(repotest.Root(t, w.dir))
 	return n
 }
@@ -100,11 +101,15 @@ func (w *world) copyRepo() string {
 var quick = client.Limits{Connect: 2 * time.Second, Stall: 300 * time.Millisecond, MinimumRate: 256, Metadata: 3 * time.Second,
 	Attempts: 2, Backoff: time.Millisecond}
 
+// patient are limits for tests that move megabytes on a busy machine.
+var patient = client.Limits{Connect: 5 * time.Second, Stall: 2 * time.Second, MinimumRate: 256, Metadata: 30 * time.Second,
+	Attempts: 2, Backoff: time.Millisecond}
+
 // client opens a client of mirrors at urls.
 func (w *world) client(urls ...string) *client.Client {
 	w.t.Helper()
 	c, err := client.Open([]client.Config{{Schema: 1, Name: "test", URLs: urls, Channel: "stable", Priority: 50}}, w.dirs,
-		client.Options{Now: func() time.Time { return w.now }, Limits: quick, Warn: func(err error) {
+		client.Options{Now: func() time.Time { return w.now }, Limits: w.limits, Warn: func(err error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.warned = append(w.warned, err)
