@@ -15,19 +15,16 @@ import (
 
 // rollback returns to a generation.
 func rollback(ctx context.Context, root string, number int) (*Plan, error) {
-	s, err := Open(root)
+	s, err := open(root)
 	if err != nil {
 		return nil, err
 	}
 	defer s.Close()
-	if number < 0 {
-		number += s.Generation().Number
-	}
 	p, err := s.PlanRollback(ctx, number, nil)
 	if err != nil {
 		return nil, err
 	}
-	p.next.Time = time.Unix(1800000000, 0).UTC()
+	p.next.Time = commitTime
 	return p, p.Commit(ctx, nil)
 }
 

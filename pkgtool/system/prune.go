@@ -242,6 +242,12 @@ func (s *System) usedKeys(generations []*Generation) (map[store.Key]bool, error)
 
 // objectsOf returns the objects that generations refer to, each once.
 func (s *System) objectsOf(generations []*Generation) ([]*store.Object, error) {
+	return s.collect(generations, nil)
+}
+
+// collect is objectsOf; what cannot be read is an error, unless it is given to
+// unreadable.
+func (s *System) collect(generations []*Generation, unreadable func(error)) ([]*store.Object, error) {
 	c := &objectCollection{seen: map[store.Key]bool{}}
 	done := map[string]bool{}
 	for _, g := range generations {
@@ -257,6 +263,10 @@ func (s *System) objectsOf(generations []*Generation) ([]*store.Object, error) {
 			}
 			done[hash+numbers] = true
 			m, err := s.disk.readManifest("generation "+itoa(g.Number), hash)
+			if err != nil && unreadable != nil {
+				unreadable(err)
+				continue
+			}
 			if err != nil {
 				return nil, err
 			}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"ashlar/pkgtool/system/store"
 )
 
 // finishOrDiscard brings the system to rest: what was committed is completed,
@@ -75,7 +77,10 @@ func (s *System) discard() error {
 		return err
 	}
 	if _, _, err := s.removeUnused(context.Background(), kept); err != nil {
-		return err
+		// Who needs what cannot be told. Then only incomplete objects go.
+		if _, _, err := s.store.Prune(context.Background(), func(store.Key) bool { return true }); err != nil {
+			return err
+		}
 	}
 	if err := s.store.Seal(); err != nil {
 		return err

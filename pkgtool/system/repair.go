@@ -86,6 +86,11 @@ func (p *Plan) planObjects(packages []*pkgfile.Package) error {
 	for i := range objects {
 		byPath[objects[i].path] = &objects[i]
 	}
+	for _, w := range p.wanted { // to write files again
+		if w.object != nil && byPath[objectPath(w.object.Key())] != nil {
+			byPath[objectPath(w.object.Key())].made = true
+		}
+	}
 	for _, pkg := range packages {
 		m := &member{manifest: pkg.Manifest(), content: pkg}
 		for i := range m.manifest.Files {

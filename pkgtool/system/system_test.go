@@ -36,6 +36,7 @@ type failer interface {
 	Helper()
 	Fatal(...any)
 	Fatalf(string, ...any)
+	Context() context.Context
 }
 
 func build(t failer, s spec) *pkgfile.Package {
@@ -82,13 +83,25 @@ func build(t failer, s spec) *pkgfile.Package {
 	return p
 }
 
-func commit(ctx context.Context, root string, change Change) (*Plan, error) {
+// commitTime is when everything happens here.
+var commitTime = time.Unix(1800000000, 0).UTC()
+
+// open opens a system in the mode that the test is about.
+func open(root string) (*System, error) {
 	s, err := Open(root)
+	if err == nil {
+		s.inPlace = inPlaceOnly
+	}
+	return s, err
+}
+
+func commit(ctx context.Context, root string, change Change) (*Plan, error) {
+	s, err := open(root)
 	if err != nil {
 		return nil, err
 	}
 	defer s.Close()
-	change.Time = time.Unix(1800000000, 0)
+	change.Time = commitTime
 	p, err := s.Plan(ctx, change)
 	if err != nil {
 		return nil, err

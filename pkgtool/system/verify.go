@@ -272,7 +272,7 @@ func (v *verification) checkStore(ctx context.Context) error {
 	if err != nil || v.system.store == nil {
 		return err
 	}
-	objects, err := v.system.objectsOf(history)
+	objects, err := v.system.collect(history, func(error) {}) // checkRecords has told of those
 	if err != nil {
 		return err
 	}
