@@ -4,9 +4,15 @@ import "sync"
 
 // buffers recycles the memory of frames, compressed and not.
 var buffers = framePool{
-	small: sync.Pool{New: func() any { return newBuffer(maxCompressed(SmallFrame + trailerSize)) }},
-	big:   sync.Pool{New: func() any { return newBuffer(maxCompressed(bigFrame + trailerSize)) }},
+	small: sync.Pool{New: func() any { return newBuffer(smallBuffer) }},
+	big:   sync.Pool{New: func() any { return newBuffer(bigBuffer) }},
 }
+
+// A buffer holds a frame compressed, or its content and the decoder's room.
+var (
+	smallBuffer = SmallFrame + trailerSize + int64(decodeRoom)
+	bigBuffer   = bigFrame + trailerSize + int64(decodeRoom)
+)
 
 // framePool keeps buffers of two capacities, so that one never has to be thrown
 // away because it is too small for the next frame.
@@ -21,9 +27,9 @@ func newBuffer(size int64) *[]byte {
 // buffers.Put.
 func takeBuffer(size int64) *[]byte {
 	switch {
-	case size <= maxCompressed(SmallFrame+trailerSize):
+	case size <= smallBuffer:
 		return buffers.small.Get().(*[]byte)
-	case size <= maxCompressed(bigFrame+trailerSize):
+	case size <= bigBuffer:
 		return buffers.big.Get().(*[]byte)
 	}
 	return newBuffer(size)
@@ -32,9 +38,9 @@ func takeBuffer(size int64) *[]byte {
 // Put takes a buffer back that nobody uses any more.
 func (p *framePool) Put(b *[]byte) {
 	switch int64(cap(*b)) {
-	case maxCompressed(SmallFrame + trailerSize):
+	case smallBuffer:
 		p.small.Put(b)
-	case maxCompressed(bigFrame + trailerSize):
+	case bigBuffer:
 		p.big.Put(b)
 	}
 }

@@ -44,13 +44,12 @@ func (p *Package) decodeData(i int) (*[]byte, error) {
 	if hexSum(*packed) != frame.SHA256 {
 		return nil, invalid(fmt.Errorf("frame %d: its sha256 is not the manifest's", i))
 	}
-	content := takeBuffer(frame.USize)
-	out, err := decodeFrame(p.codec, *packed, (*content)[:0:frame.USize])
-	if err != nil {
+	content := takeBuffer(frame.USize + decodeRoom)
+	*content = (*content)[:frame.USize]
+	if err := decodeFrame(p.codec, *packed, *content); err != nil {
 		buffers.Put(content)
 		return nil, invalid(fmt.Errorf("frame %d: %w", i, err))
 	}
-	*content = (*content)[:len(out)] // out has a smaller capacity
 	return content, nil
 }
 

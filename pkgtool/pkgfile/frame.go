@@ -27,10 +27,9 @@ type codec interface {
 	// frameLength reads a frame's headers, and nothing else: the size of its
 	// content as it claims, and its own length, which is at most limit.
 	frameLength(r frameReader, limit int64) (content, length int64, err error)
-	// decompress appends the content of a frame to dst, which is empty, and
-	// never exceeds its capacity. The frame's length and the size that it
-	// claims were checked.
-	decompress(frame, dst []byte) ([]byte, error)
+	// decompress fills dst with the content of a frame, whose length and claimed
+	// size were checked. What capacity dst has beyond that may be written to.
+	decompress(frame, dst []byte) error
 }
 
 // compressor makes one frame of each content. It can be used concurrently.
@@ -57,28 +56,28 @@ func codecNamed(name string) (codec, error) {
 // 18 bytes in zstd, 80 in xz.
 func maxCompressed(n int64) int64 { return n + 3*(n>>12+1) + 80 }
 
-// decodeFrame decompresses exactly one frame into dst, which must be empty and
-// have exactly the capacity of the content.
-func decodeFrame(c codec, frame, dst []byte) ([]byte, error) {
+// decodeFrame decompresses exactly one frame into dst, which must have exactly
+// the length of the content. It is faster if the capacity is decodeRoom more.
+func decodeFrame(c codec, frame, dst []byte) error {
 	size, length, err := frameLength(c, &sliceReader{b: frame}, int64(len(frame)))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if size != int64(cap(dst)) {
-		return nil, fmt.Errorf("the frame says it holds %d bytes instead of %d", size, cap(dst))
+	if size != int64(len(dst)) {
+		return fmt.Errorf("the frame says it holds %d bytes instead of %d", size, len(dst))
 	}
 	if length != int64(len(frame)) {
-		return nil, fmt.Errorf("%d bytes behind the end of the frame", int64(len(frame))-length)
+		return fmt.Errorf("%d bytes behind the end of the frame", int64(len(frame))-length)
 	}
-	out, err := c.decompress(frame, dst)
-	if err != nil {
-		return nil, fmt.Errorf("decompress: %w", err)
+	if err := c.decompress(frame, dst); err != nil {
+		return fmt.Errorf("decompress: %w", err)
 	}
-	if len(out) != cap(dst) {
-		return nil, fmt.Errorf("decompressed to %d bytes instead of %d", len(out), cap(dst))
-	}
-	return out, nil
+	return nil
 }
+
+// decodeRoom behind a frame's content lets the zstd decoder copy 16 bytes at a
+// time in every block: it wants space for the longest possible one.
+const decodeRoom = 128<<10 + 16
 
 // frameLength is the codec's, with one error for every place where a frame can
 // be cut off.

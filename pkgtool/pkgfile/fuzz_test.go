@@ -72,8 +72,8 @@ func FuzzMeta(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		members, err := decodeFrame(zstdCodec{}, meta, make([]byte, 0, size))
-		if err != nil {
+		members := make([]byte, size)
+		if err := decodeFrame(zstdCodec{}, meta, members); err != nil {
 			f.Fatal(err)
 		}
 		f.Add(members)
@@ -87,8 +87,8 @@ func FuzzMeta(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := decodeFrame(zstdCodec{}, meta, make([]byte, 0, len(members)))
-		if err != nil || !bytes.Equal(again, members) {
+		again := make([]byte, len(members))
+		if err := decodeFrame(zstdCodec{}, meta, again); err != nil || !bytes.Equal(again, members) {
 			t.Fatalf("accepted, and written otherwise: %v", err)
 		}
 	})
@@ -117,11 +117,15 @@ func FuzzFrame(f *testing.F) {
 			if size > 8<<20 {
 				continue // a claim that costs memory; whether it holds is the same question
 			}
-			out, err := decodeFrame(kind, b[:length], make([]byte, 0, size))
-			if err == nil && int64(len(out)) != size {
-				t.Fatalf("%s: %d bytes instead of %d", kind.name(), len(out), size)
+			exact, roomy := make([]byte, size), make([]byte, size, size+2*decodeRoom)
+			errExact, errRoomy := decodeFrame(kind, b[:length], exact), decodeFrame(kind, b[:length], roomy)
+			if (errExact == nil) != (errRoomy == nil) || errExact == nil && !bytes.Equal(exact, roomy) {
+				t.Fatalf("%s: with room behind it, another content: %v, %v", kind.name(), errExact, errRoomy)
 			}
-			if _, err := decodeFrame(kind, append(bytes.Clone(b[:length]), 0), make([]byte, 0, size)); err == nil {
+			if behind := roomy[:cap(roomy)][size:]; !allZero(behind[decodeRoom:]) {
+				t.Fatalf("%s: written behind the room", kind.name())
+			}
+			if err := decodeFrame(kind, append(bytes.Clone(b[:length]), 0), exact); err == nil {
 				t.Fatalf("%s: a byte behind the frame is not noticed", kind.name())
 			}
 		}

@@ -45,8 +45,8 @@ func Open(r io.ReaderAt, size int64) (*Package, error) {
 	if _, err := r.ReadAt(frame, 0); err != nil && err != io.EOF {
 		return nil, fmt.Errorf("read meta frame: %w", err)
 	}
-	meta, err := decodeFrame(kind, frame, make([]byte, 0, content))
-	if err != nil {
+	meta := make([]byte, content)
+	if err := decodeFrame(kind, frame, meta); err != nil {
 		return nil, invalid(fmt.Errorf("meta frame: %w", err))
 	}
 	p := &Package{r: r, size: size, metaSize: metaSize, codec: kind}

@@ -70,23 +70,22 @@ func (xzCompressor) compress(content []byte) ([]byte, error) {
 
 func (xzCompressor) close() {}
 
-func (xzCodec) decompress(frame, dst []byte) ([]byte, error) {
+func (xzCodec) decompress(frame, dst []byte) error {
 	r, err := xz.ReaderConfig{DictCap: xzDictionary, SingleStream: true}.NewReader(bytes.NewReader(frame))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	dst = dst[:cap(dst)]
-	if n, err := io.ReadFull(r, dst); err != nil {
-		return dst[:n], err
+	if _, err := io.ReadFull(r, dst); err != nil {
+		return err
 	}
 	var more [1]byte
 	// The end must be read: the CRC64 is compared there.
 	if n, err := r.Read(more[:]); n > 0 {
-		return nil, errors.New("more content than it claims")
+		return errors.New("more content than it claims")
 	} else if err != io.EOF {
-		return nil, err
+		return err
 	}
-	return dst, nil
+	return nil
 }
 
 func (xzCodec) frameLength(r frameReader, limit int64) (content, length int64, err error) {

@@ -61,12 +61,16 @@ var zstdDecoder = sync.OnceValues(func() (*zstd.Decoder, error) {
 		zstd.WithDecodeAllCapLimit(true))
 })
 
-func (zstdCodec) decompress(frame, dst []byte) ([]byte, error) {
+func (zstdCodec) decompress(frame, dst []byte) error {
 	d, err := zstdDecoder()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return d.DecodeAll(frame, dst)
+	out, err := d.DecodeAll(frame, dst[:0])
+	if err == nil && len(out) != len(dst) {
+		err = fmt.Errorf("%d bytes instead of %d", len(out), len(dst))
+	}
+	return err
 }
 
 func (zstdCodec) frameLength(r frameReader, limit int64) (content, length int64, err error) {
