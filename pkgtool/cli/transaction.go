@@ -78,7 +78,7 @@ func (a *App) change(ctx context.Context, f changeFlags, request install.Request
 	if f.timing && !a.JSON {
 		defer func() { showTiming(a.Err, session.Phases()) }()
 	}
-	plan, err := session.Plan(ctx, request, f.dryRun)
+	plan, err := session.Plan(ctx, request, f.dryRun || f.downloadOnly)
 	if err != nil {
 		return err
 	}

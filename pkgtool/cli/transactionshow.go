@@ -68,7 +68,10 @@ func showConsequences(w io.Writer, plan *install.Plan) {
 	if len(plan.Triggers) > 0 {
 		fmt.Fprintf(w, "triggers: %s\n", printable(strings.Join(plan.Triggers, ", ")))
 	}
-	if plan.InPlace && len(plan.Steps) > 0 {
+	if len(plan.Steps) == 0 {
+		return
+	}
+	if plan.InPlace {
 		fmt.Fprintln(w, "/usr cannot be exchanged here: its files change one after the other")
 	}
 	for _, s := range plan.Space {
@@ -77,9 +80,7 @@ func showConsequences(w io.Writer, plan *install.Plan) {
 	if plan.Packages > 0 {
 		fmt.Fprintf(w, "to download %s of %s\n", amount(plan.Download), amount(plan.Packages))
 	}
-	if len(plan.Steps) > 0 {
-		fmt.Fprintf(w, "installed size %s\n", difference(plan.DiskChange))
-	}
+	fmt.Fprintf(w, "installed size %s\n", difference(plan.DiskChange))
 }
 
 func showDone(w io.Writer, plan *install.Plan, generation int) {

@@ -12,6 +12,7 @@ const (
 	whyRequested = "requested"
 	whyTrimmed   = "newer builds stay"
 	whyOrphan    = "needed no more"
+	whyUnlocked  = "not in the lock file"
 	whyRebuilt   = "another build of the same version"
 )
 
@@ -67,10 +68,12 @@ func (p *Plan) add(do string, s solver.Step) {
 			p.DiskChange -= r.InstalledSize
 		}
 	}
-	beside := s.Package.InstallOnly && len(u.installed[s.Package.Name]) > 0
+	beside := s.Package.InstallOnly && len(p.session.system.Builds(s.Package.Name)) > 0
 	if old := p.replacedBuild(s.Package); old != nil {
 		requested = requested || old.Requested
-		beside = false
+		if beside {
+			p.change.Remove = append(p.change.Remove, old.Name+"@"+old.Version.String())
+		}
 	} else if beside {
 		for _, q := range u.installed[s.Package.Name] {
 			requested = requested || q.Requested
@@ -98,7 +101,7 @@ func (p *Plan) remove(s solver.Step) {
 	case p.orphans[s.Package.String()]:
 		why = whyOrphan
 	case p.request.Lock != nil:
-		why = "not in the lock file"
+		why = whyUnlocked
 	}
 	step := Step{Do: "remove", Name: name, Version: v, Why: why}
 	if r := p.universe.records[s.Package]; r != nil {

@@ -70,3 +70,18 @@ func TestOldKernelStaysWhileNeeded(t *testing.T) {
 	p.wantText("usr/lib/modules/6.1.0/kernel/x.ko", "6.1.0")
 	p.wantText("usr/share/driver/version", "driver-1.0.0-1")
 }
+
+// TestARebuiltKernelLeavesTheOthers: another content of one build takes the place
+// of that build only.
+func TestARebuiltKernelLeavesTheOthers(t *testing.T) {
+	p := newPlace(t)
+	p.kernel(1)
+	p.do(Request{Install: []string{"linux"}})
+	p.kernel(2)
+	p.do(Request{UpgradeAll: true})
+	file := p.build("linux-6.2.0-1", "install-only", "file usr/lib/modules/6.2.0/kernel/x.ko rebuilt")
+	p.wantSteps(p.do(Request{Install: []string{file}}), "reinstall linux 6.2.0-1")
+	p.wantText("usr/lib/modules/6.1.0/kernel/x.ko", "6.1.0")
+	p.wantText("usr/lib/modules/6.2.0/kernel/x.ko", "rebuilt")
+	p.wantInstalled("linux 6.1.0-1*", "linux 6.2.0-1*")
+}

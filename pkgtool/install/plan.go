@@ -85,9 +85,10 @@ func (p *Plan) Empty() bool {
 
 // Removals returns the names of packages that go although nobody named them.
 func (p *Plan) Removals() []string {
+	expected := []string{whyRequested, whyTrimmed, whyOrphan, whyUnlocked}
 	var names []string
 	for _, s := range p.Steps {
-		if s.Do == "remove" && s.Why != whyRequested && s.Why != whyTrimmed && s.Why != whyOrphan && !strings.HasPrefix(s.Why, "replaced by ") {
+		if s.Do == "remove" && !slices.Contains(expected, s.Why) && !strings.HasPrefix(s.Why, "replaced by ") {
 			names = append(names, s.Name)
 		}
 	}

@@ -109,12 +109,6 @@ func (s *Session) Load(ctx context.Context) error {
 	return err
 }
 
-// Available makes known what the last refresh found and returns it.
-func (s *Session) Available(ctx context.Context) ([]client.Entry, error) {
-	_, err := s.client.Load(ctx)
-	return s.client.Packages(), err
-}
-
 // offers makes the repositories' packages known. Removing works without any:
 // then what cannot be read is only warned of.
 func (s *Session) offers(ctx context.Context, needed bool) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/solver"
@@ -12,6 +13,10 @@ import (
 	"ashlar/pkgtool/system"
 	"ashlar/pkgtool/version"
 )
+
+// patience bounds how long the solver may take; requests over a whole
+// distribution take a fraction of a second.
+const patience = 2 * time.Minute
 
 // question is what the solver is asked, and of what.
 type question struct {
@@ -39,6 +44,10 @@ func (p *Plan) solve(ctx context.Context) (*solver.Solution, error) {
 		return nil, failed
 	}
 	p.universe = u
+	var late *solver.Timeout
+	if errors.As(err, &late) && ctx.Err() == nil {
+		err = fault.Mark(err, fault.Failed, "ask for fewer packages at a time; --save-case DIR writes the question for a report")
+	}
 	return solution, err
 }
 
@@ -58,6 +67,8 @@ func (q *question) save(dir string) error {
 // that does not give a solution that is the best one whatever else there is, it
 // looks at everything. The universe is nil if everything stays.
 func (q *question) answer(ctx context.Context) (*universe, *solver.Solution, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	q.request.Upgrade, q.request.UpgradeAll = q.targets(), false
 	if !q.thorough && q.onlyUpgrades() && !q.anyNewer() {
 		return nil, q.unchanged(), nil

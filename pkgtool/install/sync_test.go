@@ -63,6 +63,9 @@ func TestLockMakesAnotherSystemTheSame(t *testing.T) {
 	p.do(Request{Install: []string{"other", "lib"}})
 	plan := p.do(Request{Lock: lock})
 	p.wantSteps(plan, "install app 1.0.0-1", "downgrade lib 1.0.0-1", "remove other 1.0.0-1")
+	if len(plan.Removals()) != 0 {
+		t.Errorf("a lock file names all that stays, so nothing goes unasked: %q", plan.Removals())
+	}
 	p.wantInstalled("app 1.0.0-1*", "lib 1.0.0-1")
 	if plan := p.do(Request{Lock: lock}); !plan.Empty() {
 		t.Errorf("a second sync: %+v", plan.Steps)

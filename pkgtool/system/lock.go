@@ -68,16 +68,22 @@ func (d *disk) waitForPruner(command []string) (*os.File, error) {
 		if !errors.As(err, &locked) || slices.Contains(command, BackgroundFlag) {
 			return f, err
 		}
-		pid := locked.pruner()
-		if pid == 0 || time.Now().After(deadline) {
+		if !locked.passing() || time.Now().After(deadline) {
 			return nil, err
 		}
-		if pid != asked {
+		if pid := locked.pruner(); pid != 0 && pid != asked {
 			asked = pid
 			unix.Kill(pid, unix.SIGTERM)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// passing reports whether whoever holds the lock will give it back in a moment:
+// one that prunes, be it that it has ended since, or one that has not written
+// yet who it is.
+func (e *LockedError) passing() bool {
+	return e.Holder == "" || strings.Contains(e.Holder, BackgroundFlag)
 }
 
 // pruner returns the process that holds the lock if it is one that prunes in the
