@@ -58,7 +58,8 @@ type canonicalReader struct {
 
 // files reads up to and with the bracket that ends the list.
 func (r *canonicalReader) files() []File {
-	files := make([]File, 0, len(r.rest)/256)
+	// An entry has one type and at least 60 bytes, so this is enough and not much.
+	files := make([]File, 0, min(strings.Count(r.rest, `"type":"`), len(r.rest)/60))
 	for r.good {
 		files = append(files, File{})
 		r.file(&files[len(files)-1])
