@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -45,7 +46,23 @@ func (b *bench) publishWorld() {
 		item{path: "usr/bin/app", content: "app 2", mode: 0o755}, item{path: "usr/share/app/data", content: big + "2"}, item{path: "opt/app/extra", content: "y"})
 	b.pack("successor", "1.0.0", "conflicts: [app]\nreplaces: [app <1]\nrequires: [base]\n",
 		item{path: "usr/bin/app", content: "successor", mode: 0o755}, item{path: "usr/share/successor/data", content: "new"})
+	b.packIndexer()
 	b.run("repo", "publish", "repo")
+}
+
+// packIndexer makes a package whose trigger runs when base changes.
+func (b *bench) packIndexer() {
+	b.t.Helper()
+	path := filepath.Join(b.dir, "indexer")
+	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", path, "ashlar/tests/crash/indexer")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		b.t.Fatalf("build the trigger's program: %v\n%s", err, out)
+	}
+	program, err := os.ReadFile(path)
+	check(b.t, err)
+	b.pack("indexer", "1.0.0", "triggers: [{name: index, watch: [\"usr/share/base/**\"], run: [/usr/bin/indexer]}]\n",
+		item{path: "usr/bin/indexer", content: string(program), mode: 0o755})
 }
 
 // edit is what an administrator did: both configuration files changed, one of
@@ -70,7 +87,8 @@ var scenarios = []scenario{
 	{name: "remove", prepare: []string{"app@1.0.0-1 base@1.0.0-1"}, edit: edit, command: []string{"remove", "app", "base"}},
 	{name: "replace", prepare: []string{"app@1.0.0-1 base@1.0.0-1"}, command: []string{"install", "successor"}},
 	{name: "rollback", prepare: []string{"app@1.0.0-1 base@1.0.0-1", "app@2.0.0-1 base@2.0.0-1"}, edit: edit, command: []string{"rollback", "1"}},
-	{name: "prune", prepare: []string{"app@1.0.0-1 base@1.0.0-1", "app@2.0.0-1", "base@2.0.0-1"}, command: []string{"clean", "--generations", "--keep", "1"}},
+	{name: "prune", prepare: []string{"app@1.0.0-1 base@1.0.0-1", "app@2.0.0-1", "base@2.0.0-1"}, command: []string{"clean", "--keep", "1"}},
+	{name: "trigger", prepare: []string{"indexer", "app@1.0.0-1 base@1.0.0-1"}, command: []string{"upgrade", "app", "base"}},
 	{name: "repair", prepare: []string{"app@1.0.0-1 base@1.0.0-1"}, edit: func(root string) error { return os.Remove(filepath.Join(root, "usr/bin/app")) }, command: []string{"verify", "--repair"}},
 }
 

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"ashlar/tests/crash/powercut"
 
@@ -89,6 +90,21 @@ func (p *powerLoss) host(argv ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// umount waits for whoever still looks at a file system, such as a sandbox made
+// by somebody else at this moment.
+func umount(at string) error {
+	var err error
+	for range 100 {
+		var out []byte
+		if out, err = exec.Command("umount", at).CombinedOutput(); err == nil {
+			return nil
+		}
+		err = fmt.Errorf("umount: %w: %s", err, out)
+		time.Sleep(50 * time.Millisecond)
+	}
+	return err
+}
+
 // record prepares the scenario on a disk and runs its command there.
 func (p *powerLoss) record() {
 	t := p.t
@@ -111,7 +127,7 @@ func (p *powerLoss) record() {
 	var err error
 	p.old, err = state(root)
 	check(t, err)
-	p.host("umount", p.mounted)
+	check(t, umount(p.mounted))
 	p.disk.Begin()
 	p.host("mount", "-o", p.fs.options, p.device, p.mounted)
 	m := &matrix{bench: p.bench, scenario: p.scenario}
@@ -119,14 +135,14 @@ func (p *powerLoss) record() {
 	p.ended = p.disk.Events()
 	p.new, err = state(root)
 	check(t, err)
-	p.host("umount", p.mounted)
+	check(t, umount(p.mounted))
 	p.mounted = ""
 }
 
 // detach gives the devices back, also after a failure.
 func (p *powerLoss) detach() {
 	if p.mounted != "" {
-		exec.Command("umount", p.mounted).Run()
+		umount(p.mounted)
 	}
 	if p.device != "" {
 		p.host("losetup", "-d", p.device)
@@ -182,9 +198,7 @@ func (p *powerLoss) image(ctx context.Context, n int, chance float64, seed uint6
 		return fmt.Errorf("mount: %w: %s", err, out)
 	}
 	defer func() {
-		if out, umountErr := exec.Command("umount", at).CombinedOutput(); umountErr != nil {
-			err = errors.Join(err, fmt.Errorf("umount: %w: %s", umountErr, out))
-		}
+		err = errors.Join(err, umount(at))
 	}()
 	root := filepath.Join(at, "root")
 	if out, err := p.try("--root", root, "list"); err != nil {

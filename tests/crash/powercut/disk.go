@@ -51,7 +51,7 @@ func NewDisk(size int64) *Disk {
 func (d *Disk) Serve(mountpoint string) error {
 	root := &folder{disk: d}
 	server, err := fs.Mount(mountpoint, root, &fs.Options{MountOptions: fuse.MountOptions{
-		DirectMountStrict: true, FsName: "powercut", MaxWrite: 1 << 20, DisableXAttrs: true,
+		DirectMountStrict: true, FsName: "powercut", MaxWrite: 256 << 10, DisableXAttrs: true,
 	}})
 	if err != nil {
 		return fmt.Errorf("serve a disk: %w", err)
