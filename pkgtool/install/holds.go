@@ -32,6 +32,9 @@ type holdsFile struct {
 	Holds  []Hold `yaml:"holds,omitempty"`
 }
 
+// HoldsSchema is the JSON Schema of the list of holds, for editors.
+func HoldsSchema() ([]byte, error) { return strictyaml.Schema(&holdsFile{}, "Ashlar holds") }
+
 const holdsHeader = "# Packages that stay as they are. See also: pkgtool hold --help\n"
 
 // HoldsPath is the administrator's list of holds of the system below root.
