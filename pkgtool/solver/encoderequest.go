@@ -1,12 +1,10 @@
 package solver
 
 import (
-	"slices"
-
 	"ashlar/pkgtool/version"
 )
 
-// encodeRequest makes clauses of the request. What it names is opened.
+// encodeRequest makes clauses of the request. The best of what it names is opened.
 func (pr *problem) encodeRequest() {
 	u := pr.universe
 	for _, d := range pr.request.Install {
@@ -39,8 +37,9 @@ func (pr *problem) encodeRequest() {
 		pr.encodeHold(name)
 	}
 	for _, target := range pr.request.targets(u) {
-		for _, i := range pr.fitting(slices.Concat(pr.replacersOf(target), u.builds.of(u.number(target.Name)))) {
-			pr.waiting = append(pr.waiting, i)
+		pr.waiting = append(pr.waiting, pr.fitting(pr.replacersOf(target))...)
+		if builds := pr.fitting(u.builds.of(u.number(target.Name))); len(builds) > 0 {
+			pr.waiting = append(pr.waiting, builds[0])
 		}
 	}
 }
@@ -49,7 +48,9 @@ func (pr *problem) encodeRequest() {
 func (pr *problem) demand(r rule, candidates []int32) {
 	candidates = pr.fitting(candidates)
 	pr.add(r, pr.anyOf(candidates)...)
-	pr.waiting = append(pr.waiting, candidates...)
+	if len(candidates) > 0 {
+		pr.waiting = append(pr.waiting, candidates[0])
+	}
 }
 
 // encodeHold says that the installed builds of a name stay and no other comes.

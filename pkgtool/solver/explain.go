@@ -35,6 +35,9 @@ func (u *Unsolvable) Error() string {
 // perhaps longer than it needs to be.
 const minimalBudget = 1000
 
+// minimalWork bounds the clauses looked at in all attempts together.
+const minimalWork = 3_000_000
+
 // explain turns a failed search into an [Unsolvable]: a smallest set of rules
 // that already exclude each other, told from the request on. When the time is up
 // in between, the refusal stands and tells what is known.
@@ -89,10 +92,13 @@ func (pr *problem) keyOf(c clause) string {
 }
 
 // minimal drops clauses from an unfulfillable set as long as it stays so: many
-// at a time first, then one by one. When ctx ends it leaves the rest as it is.
+// at a time first, then one by one. When ctx ends, or after much work, it leaves the
+// rest as it is.
 func minimal(ctx context.Context, core []clause) []clause {
+	work := 0
 	for chunk := max(1, len(core)/4); ; chunk /= 2 {
-		for i := 0; i < len(core); {
+		for i := 0; i < len(core) && work < minimalWork; {
+			work += len(core)
 			without := slices.Delete(slices.Clone(core), i, min(len(core), i+chunk))
 			if fulfillable(ctx, without) {
 				i += chunk
@@ -100,7 +106,7 @@ func minimal(ctx context.Context, core []clause) []clause {
 				core = without
 			}
 		}
-		if chunk == 1 || ctx.Err() != nil {
+		if chunk == 1 || ctx.Err() != nil || work >= minimalWork {
 			return core
 		}
 	}

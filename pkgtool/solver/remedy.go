@@ -96,7 +96,7 @@ func (u *Universe) possible(ctx context.Context, request Request) bool {
 	}
 	pr := encode(u, r, nil, nil, false)
 	defer pr.release()
-	for {
+	for round := 0; ; round++ {
 		if found, err := pr.search.run(ctx, improveBudget); !found || err != nil {
 			return false
 		}
@@ -105,7 +105,7 @@ func (u *Universe) possible(ctx context.Context, request Request) bool {
 		if len(closed) == 0 {
 			return true
 		}
-		pr.open(closed)
+		pr.open(pr.along(closed, round))
 	}
 }
 

@@ -85,8 +85,25 @@ func (pr *problem) feasible(ctx context.Context) (bool, error) {
 		if len(closed) == 0 {
 			return true, nil
 		}
-		pr.open(closed)
+		pr.open(pr.along(closed, round))
 	}
+}
+
+// along adds to packages the next worse builds of their names, twice as many in
+// each round: where the best build does not do, the next one often does not
+// either.
+func (pr *problem) along(packages []int32, round int) []int32 {
+	var all []int32
+	for _, i := range packages {
+		builds := pr.universe.builds.of(pr.universe.name[i])
+		at := slices.Index(builds, i)
+		for _, j := range builds[at:min(len(builds), at+1<<min(round, 20))] {
+			if pr.variables[j] != 0 {
+				all = append(all, j)
+			}
+		}
+	}
+	return all
 }
 
 // widen returns the packages to open in the next round. From the third round on
@@ -98,7 +115,7 @@ func (pr *problem) widen(closed []int32, round int) []int32 {
 			wanted = append(wanted, i)
 		}
 	}
-	wanted = append(wanted, closed...)
+	wanted = append(wanted, pr.along(closed, round)...)
 	slices.SortFunc(wanted, pr.universe.compareIdentity)
 	return slices.Compact(wanted)
 }
