@@ -198,6 +198,8 @@ type crashTest struct {
 	scenario     scenario
 	work         string
 	old, new     string // snapshots
+	oldProblems  string // what Verify says of them
+	newProblems  string
 	inPlace, all bool
 	points       int
 }
@@ -247,6 +249,7 @@ func (c *crashTest) everywhere() {
 	copyTree(c.T, old, finished)
 	total := c.run(finished, c.name, 0)
 	c.old, c.new = c.snapshot(old), c.snapshot(finished)
+	c.oldProblems, c.newProblems = c.problemsAt(old), c.problemsAt(finished)
 	if c.old == c.new || total < 5 {
 		c.Fatalf("%d operations change nothing", total)
 	}
@@ -317,16 +320,34 @@ func (c *crashTest) isOldOrNew(root string, at string) (isNew bool) {
 	} else {
 		checkStore(c, root)
 	}
-	problems, err := s.Verify(context.Background(), VerifyOptions{})
-	if err != nil {
-		c.Fatalf("killed at %s: %v", at, err)
+	want := c.newProblems
+	if tree == c.old {
+		want = c.oldProblems
 	}
-	for _, p := range problems {
-		if _, edited := c.scenario.edit[p.Path]; !edited && !p.Config {
-			c.Fatalf("killed at %s: %+v", at, p)
-		}
+	if problems := c.problems(s); problems != want {
+		c.Fatalf("killed at %s: %s", at, problems)
 	}
 	return tree == c.new
+}
+
+// problems is what Verify says.
+func (c *crashTest) problems(s *System) string {
+	c.Helper()
+	problems, err := s.Verify(context.Background(), VerifyOptions{})
+	if err != nil {
+		c.Fatal(err)
+	}
+	return fmt.Sprint(problems)
+}
+
+func (c *crashTest) problemsAt(root string) string {
+	c.Helper()
+	s, err := Open(root)
+	if err != nil {
+		c.Fatal(err)
+	}
+	defer s.Close()
+	return c.problems(s)
 }
 
 // wholeGenerations proves that every generation that is left can be returned to.

@@ -85,11 +85,13 @@ func stagedPath(number int) string { return stagingDir + "/" + itoa(number) }
 func (s *stager) file(f *stagedFile) error {
 	path := stagedPath(f.number)
 	if f.like != nil {
-		err := s.write(path, f.text, f.like)
-		if err == nil && inTree(f.to) {
-			err = s.d.setTime(path, treeTime)
+		if err := s.write(path, f.text, f.like); err != nil {
+			return err
 		}
-		return err
+		if inTree(f.to) {
+			return s.d.setTime(path, treeTime)
+		}
+		return s.d.setTime(path, s.plan.next.Time.Unix())
 	}
 	switch f.entry.file.Type {
 	case pkgfile.TypeHardlink:
