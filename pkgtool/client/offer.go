@@ -1,13 +1,15 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"sync"
 
 	"ashlar/pkgtool/client/catalogue"
@@ -17,6 +19,7 @@ import (
 	"ashlar/repo/tuf"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
+	"golang.org/x/sys/unix"
 )
 
 // offer is what a repository offers, in one verified state of it: a catalogue,
@@ -44,8 +47,7 @@ type indexOf struct {
 }
 
 // offerOf opens the catalogue of a verified state. If the cache has none that is
-// good, it makes one of the indexes, which come from the cache or from m. On a
-// refresh (m is not nil) the catalogue is read as a whole, to renew a damaged one.
+// good, it makes one of the indexes, which come from the cache or from m.
 func (r *repository) offerOf(ctx context.Context, w *walk, m mirror) (*offer, error) {
 	o := &offer{repository: r}
 	for _, arch := range []string{r.client.opts.Arch, "noarch"} {
@@ -64,10 +66,7 @@ func (r *repository) offerOf(ctx context.Context, w *walk, m mirror) (*offer, er
 			"check the channel in the repository's definition")
 	}
 	var err error
-	if o.catalogue, err = o.open(); err == nil && m != nil {
-		err = o.catalogue.Check()
-	}
-	if err == nil {
+	if o.catalogue, err = o.open(); err == nil {
 		return o, nil
 	}
 	var entries []index.Entry
@@ -100,21 +99,51 @@ func (o *offer) path() string {
 	return filepath.Join(o.repository.client.dirs.Cache, "catalogues", o.repository.config.Name)
 }
 
+// open maps the file. The mapping lives as long as the catalogue.
 func (o *offer) open() (*catalogue.Catalogue, error) {
 	file, err := openRegular(o.path())
 	if err != nil {
 		return nil, err
 	}
+	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		file.Close()
 		return nil, err
 	}
-	opened, err := catalogue.Open(file, info.Size(), o.identity())
-	if err != nil {
-		file.Close() // else it is open as long as the client
+	if info.Size() == 0 || info.Size() > math.MaxInt32 {
+		return nil, fmt.Errorf("%w: %s has %d bytes", catalogue.ErrDamaged, o.path(), info.Size())
 	}
-	return opened, err
+	data, err := unix.Mmap(int(file.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, err
+	}
+	var opened *catalogue.Catalogue
+	err = readable(func() (err error) { opened, err = catalogue.Open(data, o.identity()); return err })
+	if err != nil {
+		unix.Munmap(data)
+		return nil, err
+	}
+	runtime.AddCleanup(opened, func(data []byte) { unix.Munmap(data) }, data)
+	return opened, nil
+}
+
+// readable runs what reads a mapped file, and makes an error of the signal that
+// comes if the file is cut off meanwhile, or the disk fails.
+func readable(read func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if cause := recover(); cause != nil {
+			signal, ok := cause.(interface {
+				error
+				Addr() uintptr
+			})
+			if !ok {
+				panic(cause)
+			}
+			err = fmt.Errorf("%w: it cannot be read: %w", catalogue.ErrDamaged, signal)
+		}
+	}()
+	return read()
 }
 
 // build makes the catalogue, in the cache if that can be written to.
@@ -128,7 +157,7 @@ func (o *offer) build(entries []index.Entry) (*catalogue.Catalogue, error) {
 			return opened, nil
 		}
 	}
-	return catalogue.Open(bytes.NewReader(data), int64(len(data)), o.identity())
+	return catalogue.Open(data, o.identity())
 }
 
 // write replaces the file. It is not flushed: one that a power cut left damaged
@@ -159,17 +188,20 @@ func (o *offer) ask(question func(*catalogue.Catalogue) error) error {
 	o.mu.Lock()
 	now := o.catalogue
 	o.mu.Unlock()
-	err := question(now)
+	err := readable(func() error { return question(now) })
+	runtime.KeepAlive(now)
 	if err == nil {
 		return nil
 	}
 	renewed, again := o.renew(now)
 	if again == nil {
-		again = question(renewed)
+		again = readable(func() error { return question(renewed) })
+		runtime.KeepAlive(renewed)
 	}
 	if again == nil {
 		return nil
 	}
+	os.Remove(o.path()) // so that a refresh makes it anew
 	err = fault.Mark(fmt.Errorf("repository %s: %w", o.repository.config.Name, errors.Join(err, again)), fault.Failed, "run: pkgtool refresh")
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -122,6 +122,23 @@ func TestCatalogueDamage(t *testing.T) {
 			}
 		})
 	}
+	t.Run("cut off while in use", func(t *testing.T) {
+		for _, size := range []int64{0, 80} {
+			c := w.client("http://127.0.0.1:1")
+			if _, err := c.Load(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Truncate(path, size); err != nil {
+				t.Fatal(err)
+			}
+			if len(c.Search("package")) != 2 || len(c.ByName("zlib")) != 1 || len(c.Packages()) != 2 || c.Err() != nil {
+				t.Error(c.Err())
+			}
+			if string(read(t, path)) != string(good) {
+				t.Error("the file was not made anew")
+			}
+		}
+	})
 	t.Run("beyond repair", func(t *testing.T) {
 		write(t, path, flip(good, len(good)-3))
 		if err := os.RemoveAll(filepath.Join(w.dirs.Cache, "objects")); err != nil {

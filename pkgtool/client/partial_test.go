@@ -156,6 +156,27 @@ func TestPartialDownload(t *testing.T) {
 	}
 }
 
+// TestWithoutRanges: a server that sends the whole file for a range sends it once.
+func TestWithoutRanges(t *testing.T) {
+	w, _ := newWorld(t)
+	w.twoVersions(16 << 10)
+	var sent atomic.Int64
+	files := http.FileServer(http.Dir(w.dir))
+	c := w.client(w.serveHandler(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		req.Header.Del("Range")
+		if strings.HasPrefix(req.URL.Path, "/pool/") {
+			sent.Add(int64(len(read(t, w.dir, req.URL.Path))))
+		}
+		files.ServeHTTP(rw, req)
+	})))
+	if err := w.upgrade(c); err != nil {
+		t.Fatal(err)
+	}
+	if size := w.entryOf(c, "1.0.1").Size; sent.Load() != size {
+		t.Errorf("%d bytes were sent of a package of %d", sent.Load(), size)
+	}
+}
+
 // TestKilledDownload kills a program in the middle of a fetch, again and again:
 // each one goes on where the last one was killed.
 func TestKilledDownload(t *testing.T) {

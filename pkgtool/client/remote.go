@@ -217,6 +217,10 @@ func (r *repository) remoteFrom(ctx context.Context, m mirror, e Entry) (*Remote
 	}
 }
 
+// keptUnasked is the most of a package that is kept though only its manifest was
+// asked for, from a server that sends the whole.
+const keptUnasked = 16 << 20
+
 // metaFrom asks for the meta frame, or for the whole of a small package.
 func (r *repository) metaFrom(ctx context.Context, m mirror, e Entry) (*Remote, error) {
 	ctx, watch := watched(ctx, r.client.opts.Limits)
@@ -242,7 +246,7 @@ func (r *repository) metaFrom(ctx context.Context, m mirror, e Entry) (*Remote, 
 	if err != nil {
 		return nil, &localError{err}
 	}
-	if end == e.Size {
+	if end == e.Size || a.whole && e.Size <= keptUnasked {
 		// Whether the rest is right is Fetch's matter.
 		all := span{0, len(remote.pkg.Manifest().Frames)}
 		_ = remote.receive(ctx, body, all, nil)

@@ -1,7 +1,6 @@
 package catalogue_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
@@ -50,7 +49,7 @@ func encode(t testing.TB, entries []index.Entry) []byte {
 
 func open(t testing.TB, data []byte) *catalogue.Catalogue {
 	t.Helper()
-	c, err := catalogue.Open(bytes.NewReader(data), int64(len(data)), of)
+	c, err := catalogue.Open(data, of)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +148,7 @@ func TestSearchAndNames(t *testing.T) {
 
 // use asks all there is to ask.
 func use(data []byte, of [32]byte) error {
-	c, err := catalogue.Open(bytes.NewReader(data), int64(len(data)), of)
+	c, err := catalogue.Open(data, of)
 	if err != nil {
 		return err
 	}
@@ -188,6 +187,30 @@ func TestDamage(t *testing.T) {
 	}
 	if err := use(good, [32]byte{}); !errors.Is(err, catalogue.ErrDamaged) {
 		t.Errorf("of another index: %v", err)
+	}
+}
+
+// TestManyNames: each of many names is found, and nothing else is.
+func TestManyNames(t *testing.T) {
+	var entries []index.Entry
+	for i := range 5000 {
+		entries = append(entries, entry(fmt.Sprintf("name%d", i), "1.0.0", func(e *index.Entry) {
+			e.SHA256 = fmt.Sprintf("%064x", i+1)
+			e.Requires = []string{"common", fmt.Sprintf("name%d", i/2)}
+		}))
+	}
+	c := open(t, encode(t, entries))
+	for i := range 5000 {
+		got, err := c.Related(fmt.Sprintf("name%d", i), catalogue.Name)
+		if err != nil || len(got) != 1 || got[0].SHA256 != fmt.Sprintf("%064x", i+1) {
+			t.Fatalf("name%d: %v, %v", i, got, err)
+		}
+		if got, err := c.Related(fmt.Sprintf("other%d", i), catalogue.Name); err != nil || len(got) != 0 {
+			t.Fatalf("other%d: %v, %v", i, got, err)
+		}
+	}
+	if got, err := c.Related("common", catalogue.Requires); err != nil || len(got) != 5000 {
+		t.Errorf("%d require it, %v", len(got), err)
 	}
 }
 

@@ -10,6 +10,6 @@
 // and never a wrong answer. It protects against accidents, not against who can
 // write to the cache; what is installed is verified by signatures anyway.
 //
-// It is read, not mapped: a file that is cut off or on a bad disk is an error
-// then, and not a signal. The format is in docs/formats/repository.md.
+// It takes bytes, so that the file can be mapped; who maps it has to expect that
+// the file is cut off meanwhile. The format is in docs/formats/repository.md.
 package catalogue

@@ -1,7 +1,6 @@
 package catalogue
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"testing"
@@ -50,7 +49,7 @@ func FuzzCatalogue(f *testing.F) {
 		if len(file) >= headSize {
 			copy(of[:], file[16:])
 		}
-		c, err := Open(bytes.NewReader(file), int64(len(file)), of)
+		c, err := Open(file, of)
 		if err == nil {
 			_, a := c.All()
 			_, b := c.Search([]string{"a", "f"})

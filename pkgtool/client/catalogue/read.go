@@ -2,8 +2,9 @@ package catalogue
 
 import (
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
-	"io"
+	"math/bits"
 	"slices"
 	"sort"
 	"sync/atomic"
@@ -12,40 +13,35 @@ import (
 )
 
 // Catalogue is an opened one. Its methods can be used concurrently. Their
-// errors wrap ErrDamaged, or are those of reading the file.
+// errors wrap ErrDamaged.
 type Catalogue struct {
-	r      io.ReaderAt
-	sizes  sizes
-	sums   []byte
-	blocks []atomic.Pointer[[]byte] // checked
+	body    []byte
+	sizes   sizes
+	sums    []byte
+	checked []atomic.Bool // of the body's blocks
 }
 
-// Open reads the head of a catalogue of size bytes and refuses one that was not
-// made of the indexes that of stands for. The caller keeps r open.
-func Open(r io.ReaderAt, size int64, of [32]byte) (*Catalogue, error) {
-	first := make([]byte, headSize)
-	if _, err := r.ReadAt(first, 0); err == io.EOF {
+// Open reads the head of a catalogue and refuses one that was not made of the
+// indexes that of stands for. data, which may be a mapped file, must stay as it
+// is while the catalogue is in use; what its methods return is copied.
+func Open(data []byte, of [32]byte) (*Catalogue, error) {
+	if len(data) < headSize {
 		return nil, damaged("cut off")
-	} else if err != nil {
-		return nil, err
 	}
-	is, s, err := parseHead(first)
+	is, s, err := parseHead(data)
 	switch {
 	case err != nil:
 		return nil, err
 	case is != of:
 		return nil, damaged("made of another index")
-	case s.head()+s.body() != size:
-		return nil, damaged("%d bytes instead of %d", size, s.head()+s.body())
+	case s.head()+s.body() != int64(len(data)):
+		return nil, damaged("%d bytes instead of %d", len(data), s.head()+s.body())
 	}
-	head := make([]byte, s.head())
-	if _, err := r.ReadAt(head, 0); err != nil {
-		return nil, err
-	}
+	head := data[:s.head()]
 	if binary.LittleEndian.Uint32(head[12:]) != headSum(head) {
 		return nil, damaged("checksum of its head")
 	}
-	return &Catalogue{r: r, sizes: s, sums: head[headSize:], blocks: make([]atomic.Pointer[[]byte], s.blocks())}, nil
+	return &Catalogue{body: data[s.head():], sizes: s, sums: head[headSize:], checked: make([]atomic.Bool, s.blocks())}, nil
 }
 
 // Len is the number of packages.
@@ -53,71 +49,23 @@ func (c *Catalogue) Len() int { return int(c.sizes.packages) }
 
 // Check reads everything once.
 func (c *Catalogue) Check() error {
-	const some = 256
-	for i := int64(0); i < c.sizes.blocks(); i += some {
-		if _, err := c.read(i, min(i+some, c.sizes.blocks())); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := c.bytes(0, c.sizes.body())
+	return err
 }
 
-// block returns a block of the body, checked.
-func (c *Catalogue) block(i int64) ([]byte, error) {
-	if b := c.blocks[i].Load(); b != nil {
-		return *b, nil
-	}
-	return c.read(i, i+1)
-}
-
-// read reads and checks the blocks from first up to, not including, end.
-func (c *Catalogue) read(first, end int64) ([]byte, error) {
-	all := make([]byte, min(end*blockSize, c.sizes.body())-first*blockSize)
-	if n, err := c.r.ReadAt(all, c.sizes.head()+first*blockSize); n < len(all) {
-		if err == io.EOF {
-			err = damaged("cut off")
+// bytes returns part of the body, of which every block was checked once.
+func (c *Catalogue) bytes(from, end int64) ([]byte, error) {
+	for i := from / blockSize; i*blockSize < end; i++ {
+		if c.checked[i].Load() {
+			continue
 		}
-		return nil, err
-	}
-	for i := first; i < end; i++ {
-		begin := (i - first) * blockSize
-		b := all[begin:min(begin+blockSize, int64(len(all)))]
+		b := c.body[i*blockSize : min((i+1)*blockSize, c.sizes.body())]
 		if crc32.Checksum(b, castagnoli) != binary.LittleEndian.Uint32(c.sums[4*i:]) {
 			return nil, damaged("checksum of block %d", i)
 		}
-		c.blocks[i].Store(&b)
+		c.checked[i].Store(true)
 	}
-	return all, nil
-}
-
-// bytes returns part of the body. It must not be changed.
-func (c *Catalogue) bytes(from, end int64) ([]byte, error) {
-	if from == end {
-		return nil, nil
-	}
-	first, last := from/blockSize, (end-1)/blockSize
-	if first == last {
-		b, err := c.block(first)
-		if err != nil {
-			return nil, err
-		}
-		return b[from-first*blockSize : end-first*blockSize], nil
-	}
-	for i := first; i <= last; i++ {
-		if c.blocks[i].Load() == nil {
-			b, err := c.read(first, last+1)
-			if err != nil {
-				return nil, err
-			}
-			return b[from-first*blockSize : end-first*blockSize], nil
-		}
-	}
-	all := make([]byte, 0, end-from)
-	for i := first; i <= last; i++ {
-		b := *c.blocks[i].Load()
-		all = append(all, b[max(from-i*blockSize, 0):min(int64(len(b)), end-i*blockSize)]...)
-	}
-	return all, nil
+	return c.body[from:end], nil
 }
 
 func (c *Catalogue) uint64(at int64) (uint64, error) {
@@ -154,10 +102,7 @@ func (c *Catalogue) Entry(i int) (index.Entry, error) {
 // All returns every package.
 func (c *Catalogue) All() ([]index.Entry, error) {
 	all := make([]index.Entry, c.Len())
-	err := c.Check() // reads ahead
-	if err != nil {
-		return nil, err
-	}
+	var err error
 	for i := range all {
 		if all[i], err = c.Entry(i); err != nil {
 			return nil, err
@@ -192,22 +137,12 @@ func (c *Catalogue) Related(name string, relations ...Relation) ([]index.Entry, 
 
 // lookUp lists the packages under a key.
 func (c *Catalogue) lookUp(key uint64) (ordinals []int, err error) {
-	at := sort.Search(int(c.sizes.keys), func(i int) bool {
-		k, failed := c.uint64(8 * int64(i))
-		if failed != nil {
-			err = failed
+	at, err := c.firstKey(key)
+	for ; err == nil && at < c.sizes.keys; at++ {
+		if k, err := c.uint64(8 * at); err != nil || k != key {
+			return ordinals, err
 		}
-		return k >= key
-	})
-	for i := int64(at); i < c.sizes.keys && err == nil; i++ {
-		k, err := c.uint64(8 * i)
-		if err != nil {
-			return nil, err
-		}
-		if k != key {
-			break
-		}
-		o := c.sizes.ordinals() + 4*i
+		o := c.sizes.ordinals() + 4*at
 		b, err := c.bytes(o, o+4)
 		if err != nil {
 			return nil, err
@@ -219,4 +154,27 @@ func (c *Catalogue) lookUp(key uint64) (ordinals []int, err error) {
 		ordinals = append(ordinals, int(n))
 	}
 	return ordinals, err
+}
+
+// firstKey returns where the first key is that is not less. Keys are spread
+// evenly, so it looks where the key should be and from there as far as needed:
+// fewer blocks are read than by halving.
+func (c *Catalogue) firstKey(key uint64) (int64, error) {
+	var failure error
+	less := func(i int64) bool {
+		k, err := c.uint64(8 * i)
+		failure = errors.Join(failure, err)
+		return err == nil && k < key
+	}
+	n := c.sizes.keys
+	guess, _ := bits.Mul64(key, uint64(n))
+	first, end := int64(guess), int64(guess)
+	for step := int64(64); first > 0 && !less(first); step *= 4 {
+		first = max(0, first-step)
+	}
+	for step := int64(64); end < n && less(end); step *= 4 {
+		end = min(n, end+step)
+	}
+	at := first + int64(sort.Search(int(end-first), func(i int) bool { return !less(first + int64(i)) }))
+	return at, failure
 }
