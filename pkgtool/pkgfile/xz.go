@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math/bits"
 
 	"github.com/ulikunitz/xz"
 )
@@ -17,27 +18,40 @@ import (
 // lengths of the chunks, and is compared, not parsed.
 type xzCodec struct{}
 
-// xzDictionary is the only size of dictionary, in bytes: the memory that
-// reading takes cannot be chosen by who wrote the file.
-const xzDictionary = bigFrame
+// xzDictionary is the size in bytes of the dictionary for content of n bytes:
+// the least power of two that holds it, within bounds. The memory that reading
+// takes cannot be chosen by who wrote the file.
+func xzDictionary(n int64) int {
+	size := 64 << 10
+	for int64(size) < n && size < bigFrame {
+		size *= 2
+	}
+	return size
+}
 
-var xzMagic = []byte{0xFD, '7', 'z', 'X', 'Z', 0}
+var (
+	xzMagic = []byte{0xFD, '7', 'z', 'X', 'Z', 0}
+	xzFlags = []byte{0, 4} // CRC64
+)
 
-// xzStart is the stream header and the block header, 12 bytes each.
-var xzStart = func() []byte {
-	flags := []byte{0, 4} // CRC64
-	b := append(bytes.Clone(xzMagic), flags...)
-	b = binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(flags))
+var errXZ = errors.New("an xz stream that no package has: it must have one block, LZMA2 with the dictionary that fits the content, and a CRC64")
+
+// xzStart is the stream header and the block header, 12 bytes each, of a stream
+// with this dictionary.
+func xzStart(dictionary int) []byte {
+	b := append(bytes.Clone(xzMagic), xzFlags...)
+	b = binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(xzFlags))
 	block := []byte{
-		2,             // 12 bytes
-		0,             // one filter, sizes not stated
-		0x21, 1, 0x14, // LZMA2 with a dictionary of 2<<(0x14/2+11) bytes
+		2,                                                // 12 bytes
+		0,                                                // one filter, sizes not stated
+		0x21, 1, byte(bits.Len(uint(dictionary))-13) * 2, // LZMA2; the last byte b stands for 2<<(b/2+11) bytes
 		0, 0, 0,
 	}
 	return binary.LittleEndian.AppendUint32(append(b, block...), crc32.ChecksumIEEE(block))
-}()
+}
 
 const (
+	xzStartSize   = 24
 	xzBlockHeader = 12
 	xzCheck       = 8 // CRC64
 )
@@ -55,7 +69,7 @@ type xzCompressor struct{}
 
 func (xzCompressor) compress(content []byte) ([]byte, error) {
 	var out bytes.Buffer
-	w, err := xz.WriterConfig{DictCap: xzDictionary, CheckSum: xz.CRC64}.NewWriter(&out)
+	w, err := xz.WriterConfig{DictCap: xzDictionary(int64(len(content))), CheckSum: xz.CRC64}.NewWriter(&out)
 	if err != nil {
 		return nil, fmt.Errorf("xz: %w", err)
 	}
@@ -71,7 +85,7 @@ func (xzCompressor) compress(content []byte) ([]byte, error) {
 func (xzCompressor) close() {}
 
 func (xzCodec) decompress(frame, dst []byte) error {
-	r, err := xz.ReaderConfig{DictCap: xzDictionary, SingleStream: true}.NewReader(bytes.NewReader(frame))
+	r, err := xz.ReaderConfig{DictCap: xzDictionary(int64(cap(dst))), SingleStream: true}.NewReader(bytes.NewReader(frame))
 	if err != nil {
 		return err
 	}
@@ -89,14 +103,15 @@ func (xzCodec) decompress(frame, dst []byte) error {
 }
 
 func (xzCodec) frameLength(r frameReader, limit int64) (content, length int64, err error) {
-	start := make([]byte, len(xzStart))
+	start := make([]byte, xzStartSize)
 	if _, err := io.ReadFull(r, start); err != nil {
 		return 0, 0, err
 	}
-	if !bytes.Equal(start, xzStart) {
-		return 0, 0, errors.New("an xz stream that no package has: it must have one block, LZMA2 with a dictionary of 4 MiB, and a CRC64")
+	// What depends on the content is compared when its length is known.
+	if begin := xzStart(bigFrame); !bytes.Equal(start[:16], begin[:16]) {
+		return 0, 0, errXZ
 	}
-	length = int64(len(start))
+	length = xzStartSize
 	for {
 		unpacked, packed, err := lzma2Chunk(r)
 		if err != nil {
@@ -112,7 +127,10 @@ func (xzCodec) frameLength(r frameReader, limit int64) (content, length int64, e
 			break
 		}
 	}
-	unpadded := length - int64(len(xzStart)) + xzBlockHeader + xzCheck
+	if !bytes.Equal(start, xzStart(xzDictionary(content))) {
+		return 0, 0, errXZ
+	}
+	unpadded := length - xzStartSize + xzBlockHeader + xzCheck
 	end, err := xzEnd(r, length, unpadded, content)
 	return content, length + end, err
 }
@@ -160,7 +178,7 @@ func xzEnd(r frameReader, offset, unpadded, content int64) (length int64, err er
 	index = append(index, make([]byte, -len(index)&3)...)
 	index = binary.LittleEndian.AppendUint32(index, crc32.ChecksumIEEE(index))
 	footer := binary.LittleEndian.AppendUint32(nil, uint32(len(index)/4-1))
-	footer = append(footer, xzStart[6:8]...)
+	footer = append(footer, xzFlags...)
 	want := make([]byte, -offset&3+xzCheck)
 	want = append(want, index...)
 	want = binary.LittleEndian.AppendUint32(want, crc32.ChecksumIEEE(footer))

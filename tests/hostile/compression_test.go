@@ -35,7 +35,7 @@ func front(change func([]byte) []byte) *pkg {
 }
 
 func zstdOf(b []byte) []byte { return zstdFrame(nowhere{}, b) }
-func xzOf(b []byte) []byte   { return xzStream(nowhere{}, b, 4<<20) }
+func xzOf(b []byte) []byte   { return xzStream(nowhere{}, b, dictionary(len(b))) }
 
 // nowhere is for writers that cannot fail but ask for a test.
 type nowhere struct{ testing.TB }
@@ -73,6 +73,7 @@ func compressionFixtures() []fixture {
 		{63, "skippable frame behind the data", framed(func(b []byte) []byte { return append(zstdOf(b), skippable...) }), "behind the end", nil},
 		{63, "xz dictionary of 1 GiB", framedXZ(func(b []byte) []byte { f := xzOf(b); f[16] = 0x24; return f }), "an xz stream that no package has", nil},
 		{63, "xz dictionary of 8 MiB, all else right", framedXZ(func(b []byte) []byte { return xzStream(nowhere{}, b, 8<<20) }), "an xz stream that no package has", nil},
+		{63, "xz dictionary larger than the content needs", framedXZ(func(b []byte) []byte { return xzStream(nowhere{}, b, 4<<20) }), "an xz stream that no package has", nil},
 		{63, "xz chunk claims more", framedXZ(func(b []byte) []byte { f := xzOf(b); f[26]++; return f }), "", nil},
 		{63, "xz with a wrong check", framedXZ(func(b []byte) []byte { f := xzOf(b); f[len(f)-12-8-8]++; return f }), "", nil},
 		{63, "xz index of another length", framedXZ(func(b []byte) []byte { f := xzOf(b); f[len(f)-12-6]++; return f }), "the end of an xz stream", nil},

@@ -265,7 +265,7 @@ func sum(b []byte) string {
 func (p *pkg) compress(t testing.TB, b []byte) []byte {
 	t.Helper()
 	if p.xz {
-		return xzStream(t, b, 4<<20)
+		return xzStream(t, b, dictionary(len(b)))
 	}
 	return zstdFrame(t, b)
 }
@@ -278,6 +278,15 @@ func zstdFrame(t testing.TB, b []byte) []byte {
 	}
 	defer e.Close()
 	return e.EncodeAll(b, nil)
+}
+
+// dictionary is the size that an xz stream of n bytes has in a package.
+func dictionary(n int) int {
+	size := 64 << 10
+	for size < n && size < 4<<20 {
+		size *= 2
+	}
+	return size
 }
 
 // xzStream is an xz stream with a dictionary of this size in bytes.
