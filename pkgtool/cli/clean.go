@@ -22,6 +22,8 @@ type cleanFlags struct {
 	age        time.Duration
 	dryRun     bool
 	background bool
+
+	generations, cache bool // what to clean; both if neither is named
 }
 
 // cleanResult is what clean prints as JSON.
@@ -54,6 +56,8 @@ The current generation and pinned ones stay, the last --keep, and those younger 
 	flags := cmd.Flags()
 	flags.IntVar(&f.keep, "keep", system.DefaultKeep, "how many generations stay")
 	flags.DurationVar(&f.age, "age", 0, "generations younger than this stay too, for example 720h")
+	flags.BoolVar(&f.generations, "generations", false, "clean only generations")
+	flags.BoolVar(&f.cache, "cache", false, "clean only cached packages")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "show what would be removed and remove nothing")
 	flags.BoolVar(&f.background, "background", false, "work at the lowest priority, give way to other commands, say nothing")
 	if err := flags.MarkHidden("background"); err != nil {
@@ -63,14 +67,20 @@ The current generation and pinned ones stay, the last --keep, and those younger 
 }
 
 func (a *App) clean(ctx context.Context, f cleanFlags) error {
-	return a.withSystem(func(sys *system.System) error {
-		pruned, err := prune(ctx, sys, f)
-		if err != nil {
-			return err
+	both := f.generations == f.cache
+	return a.withSystem(func(sys *system.System) (err error) {
+		pruned := &system.Pruned{Generations: []int{}}
+		if f.generations || both {
+			if pruned, err = prune(ctx, sys, f); err != nil {
+				return err
+			}
 		}
-		removed, err := client.DirsOf(a.Root).CleanCache(ctx, client.CachePolicy{Bytes: 0, DryRun: f.dryRun})
-		if err != nil {
-			return err
+		var removed []client.Cached
+		if f.cache || both {
+			removed, err = client.DirsOf(a.Root).CleanCache(ctx, client.CachePolicy{Bytes: 0, DryRun: f.dryRun})
+			if err != nil {
+				return err
+			}
 		}
 		result := cleanResult{Schema: 1, DryRun: f.dryRun, Pruned: pruned, Cache: list(removed)}
 		for _, c := range removed {

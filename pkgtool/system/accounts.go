@@ -84,13 +84,9 @@ func (p *Plan) settleAccounts() error {
 		}
 		*t.text = data
 	}
-	var conf []sysusers.Conf
-	for _, name := range p.sysusersFiles() {
-		data, err := p.contentOf(p.live.come[name])
-		if err != nil {
-			return err
-		}
-		conf = append(conf, sysusers.Conf{Name: name, Text: data})
+	conf, err := p.sysusersConf()
+	if err != nil {
+		return err
 	}
 	next, _, err := sysusers.Allocate(conf, now)
 	if err != nil {
@@ -107,6 +103,46 @@ func (p *Plan) settleAccounts() error {
 	}
 	p.unsettled = false
 	return nil
+}
+
+// sysusersAdmin holds the administrator's own files.
+const sysusersAdmin = "etc/sysusers.d"
+
+// sysusersConf reads all files of the target that ask for users: those that
+// come, those that are on disk and stay, and the administrator's.
+func (p *Plan) sysusersConf() ([]sysusers.Conf, error) {
+	var conf []sysusers.Conf
+	for _, name := range p.sysusersFiles() {
+		data, err := p.contentOf(p.live.come[name])
+		if err != nil {
+			return nil, err
+		}
+		conf = append(conf, sysusers.Conf{Name: name, Text: data})
+	}
+	for _, dir := range []string{sysusersDir, sysusersAdmin} {
+		names, err := p.system.disk.list(dir)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoFolder) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, base := range names {
+			name := dir + "/" + base
+			if _, leaves := p.live.gone[name]; leaves || !strings.HasSuffix(name, ".conf") {
+				continue
+			}
+			if _, comes := p.live.come[name]; comes && dir == sysusersDir {
+				continue
+			}
+			data, err := p.system.disk.readFile(name, maxPasswd)
+			if err != nil {
+				return nil, err
+			}
+			conf = append(conf, sysusers.Conf{Name: name, Text: data})
+		}
+	}
+	return conf, nil
 }
 
 type accountText struct {

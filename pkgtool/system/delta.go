@@ -89,6 +89,13 @@ func (s *System) membersOf(g, other *Generation, t *target) ([]*member, error) {
 	for _, r := range other.Packages {
 		there[r.Manifest] = t == nil || !t.again[r.Manifest]
 	}
+	var unread []Record
+	for _, r := range g.Packages {
+		if !there[r.Manifest] && (t == nil || t.contents[r.Manifest] == nil) {
+			unread = append(unread, r)
+		}
+	}
+	s.loadManifests(unread)
 	var members []*member
 	for i, r := range g.Packages {
 		if there[r.Manifest] {

@@ -171,19 +171,24 @@ func (d *disk) open(path string) (f *os.File, err error) {
 	return f, err
 }
 
-// readFile reads a file of at most limit bytes.
+// readFile reads a file of at most limit bytes. A larger one is refused before
+// anything of it is read.
 func (d *disk) readFile(path string, limit int64) ([]byte, error) {
 	f, err := d.open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s is larger than the %d bytes allowed", path, limit)
+	if info.Size() > limit {
+		return nil, fmt.Errorf("%s has %d bytes, more than the %d allowed", path, info.Size(), limit)
+	}
+	data := make([]byte, info.Size())
+	if _, err := io.ReadFull(f, data); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	return data, nil
 }

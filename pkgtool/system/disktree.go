@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -131,28 +132,35 @@ func (d *disk) makeAll(path string, perm uint32) error {
 	return nil
 }
 
-// mountedBelow reports whether something is mounted at or below a path, as far
-// as the kernel tells: where it does not, the answer is yes.
-func (d *disk) mountedBelow(path string) bool {
+// mounts returns where something is mounted below the root, relative to it.
+func (d *disk) mounts() ([]string, error) {
 	root, err := os.Readlink("/proc/self/fd/" + itoa(int(d.root.Fd())))
 	if err != nil {
-		return true
+		return nil, err
 	}
 	table, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return true
+		return nil, err
 	}
-	top := strings.TrimSuffix(root, "/") + "/" + path
+	prefix := strings.TrimSuffix(root, "/") + "/"
+	var mounts []string
 	for line := range strings.Lines(string(table)) {
 		fields := strings.Fields(line)
 		if len(fields) < 5 {
 			continue
 		}
-		if at := mountPath(fields[4]); at == top || strings.HasPrefix(at, top+"/") {
-			return true
+		if at, below := strings.CutPrefix(mountPath(fields[4]), prefix); below && at != "" {
+			mounts = append(mounts, at)
 		}
 	}
-	return false
+	return mounts, nil
+}
+
+// mountedBelow reports whether something is mounted at or below a path, as far
+// as the kernel tells: where it does not, the answer is yes.
+func (d *disk) mountedBelow(path string) bool {
+	mounts, err := d.mounts()
+	return err != nil || slices.ContainsFunc(mounts, func(at string) bool { return at == path || strings.HasPrefix(at, path+"/") })
 }
 
 // mountPath undoes the escapes of mountinfo, see proc(5).

@@ -111,6 +111,7 @@ func (s *System) readOwnership(g *Generation) (*ownership, error) {
 }
 
 func (s *System) rebuildOwnership(g *Generation) (*ownership, error) {
+	s.loadManifests(g.Packages)
 	var manifests []*pkgfile.Manifest
 	for _, r := range g.Packages {
 		m, err := s.Manifest(r)

@@ -2,7 +2,11 @@ package system
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
+
+	"ashlar/pkgtool/fault"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,7 +53,7 @@ func (p *Plan) checkSpace(context.Context) error {
 		return err
 	}
 	p.Space = append(p.Space, own)
-	if err := p.otherSpace(); err != nil {
+	if err := errors.Join(p.otherSpace(), p.checkMounts()); err != nil {
 		return err
 	}
 	for _, s := range p.Space {
@@ -98,6 +102,55 @@ func (s *Space) check() error {
 	}
 	if s.FreeInodes > 0 && s.NeedInodes > s.FreeInodes {
 		return fmt.Errorf("%d files are to be made%s and the file system has room for %d; make room first", s.NeedInodes, where, s.FreeInodes)
+	}
+	return nil
+}
+
+// checkMounts refuses to change what is mounted read-only, and a mount point
+// itself, which would fail when there is no way back any more.
+func (p *Plan) checkMounts() error {
+	d := p.system.disk
+	if err := writable(int(d.root.Fd()), "."); err != nil {
+		return err
+	}
+	mounts, err := d.mounts()
+	if err != nil {
+		return nil // there is no /proc; the operations themselves will tell
+	}
+	points := map[string]bool{}
+	for _, at := range mounts {
+		points[at] = true
+	}
+	checked := map[string]bool{}
+	for _, o := range p.operations() {
+		if points[o.Path] && (o.Do == doPut || o.Do == doUnlink) {
+			return fmt.Errorf("/%s cannot be changed, because something is mounted there; unmount it first", o.Path)
+		}
+		for dir := folderOf(o.Path); dir != ""; dir = folderOf(dir) {
+			if !points[dir] || checked[dir] {
+				continue
+			}
+			checked[dir] = true
+			fd, err := d.folder(dir)
+			if err != nil {
+				return err
+			}
+			if err := writable(fd, dir); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// writable refuses a file system that is mounted read-only.
+func writable(fd int, path string) error {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(fd, &st); err != nil {
+		return fmt.Errorf("ask how /%s is mounted: %w", path, err)
+	}
+	if st.Flags&unix.ST_RDONLY != 0 {
+		return fault.Mark(fmt.Errorf("/%s is mounted read-only", strings.TrimPrefix(path, ".")), fault.Failed, "mount -o remount,rw /"+strings.TrimPrefix(path, "."))
 	}
 	return nil
 }

@@ -21,7 +21,8 @@ type stagedFile struct {
 	entry  entry        // what it is
 	text   []byte       // or else its content,
 	like   *unix.Stat_t // with the mode and owner of another file
-	done   bool         // it is in the staging folder
+	xattrs map[string][]byte
+	done   bool // it is in the staging folder
 }
 
 // put plans to write a package's file.
@@ -85,7 +86,7 @@ func stagedPath(number int) string { return stagingDir + "/" + itoa(number) }
 func (s *stager) file(f *stagedFile) error {
 	path := stagedPath(f.number)
 	if f.like != nil {
-		if err := s.write(path, f.text, f.like); err != nil {
+		if err := s.write(path, f); err != nil {
 			return err
 		}
 		if inTree(f.to) {
@@ -148,14 +149,17 @@ func (s *stager) copy(e entry, path string) error {
 	return s.d.setTime(path, o.Time)
 }
 
-func (s *stager) write(path string, text []byte, like *unix.Stat_t) error {
+func (s *stager) write(path string, f *stagedFile) error {
 	file, err := s.d.create(path, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(text)
+	_, err = file.Write(f.text)
 	if err == nil {
-		err = dress(int(file), like.Uid, like.Gid, like.Mode&0o7777)
+		err = dress(int(file), f.like.Uid, f.like.Gid, f.like.Mode&0o7777)
+	}
+	if err == nil {
+		err = setXattrs(int(file), f.xattrs)
 	}
 	return errors.Join(err, file.Close())
 }

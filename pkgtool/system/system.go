@@ -195,7 +195,10 @@ func (s *System) Lock(command []string) error {
 	if err := s.finishOrDiscard(); err != nil {
 		return err
 	}
-	return s.read()
+	if err := s.read(); err != nil {
+		return err
+	}
+	return s.removePartial()
 }
 
 // read reads the current generation, unless it is the one that we know.

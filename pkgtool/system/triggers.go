@@ -113,21 +113,25 @@ func (p *Plan) takeOutput(out *trigger.Output) error {
 	for _, f := range made.Files {
 		files[f.Path] = f
 	}
-	before := len(out.Changes)
+	tree := false
 	for i := range out.Changes {
 		c := &out.Changes[i]
-		if !inTree(c.Path) {
-			if err := p.putMade(c); err != nil {
-				return err
-			}
-			before--
-			continue
+		if inTree(c.Path) {
+			tree = true
+			err = p.madeInTree(c, files)
+		} else if c.Type != trigger.Removed {
+			err = p.putMade(c)
 		}
-		if err := p.madeInTree(c, files); err != nil {
+		if err != nil {
 			return err
 		}
 	}
-	if before == 0 {
+	for _, c := range slices.Backward(out.Changes) { // what is inside goes first
+		if c.Type == trigger.Removed && !inTree(c.Path) {
+			p.late = append(p.late, operation{Do: doUnlink, Path: c.Path}, operation{Do: doRmdir, Path: c.Path})
+		}
+	}
+	if !tree {
 		return nil
 	}
 	next := &pkgfile.Manifest{Provenance: pkgfile.Provenance{Epoch: p.next.Time.Unix()}}
@@ -200,32 +204,35 @@ func (p *Plan) manifestOf(r Record) (*pkgfile.Manifest, error) {
 
 // keepMade puts a file that a trigger made into the store.
 func (p *Plan) keepMade(c *trigger.Change, f *pkgfile.File) (sum string, err error) {
-	in, err := os.Open(c.Source)
+	data, err := readMade(c)
 	if err != nil {
 		return "", err
-	}
-	defer in.Close()
-	data, err := io.ReadAll(io.LimitReader(in, maxGeneration+1))
-	if err != nil {
-		return "", err
-	}
-	if int64(len(data)) > maxGeneration {
-		return "", fmt.Errorf("a trigger made %s, which is larger than the %d bytes allowed", c.Path, maxGeneration)
 	}
 	f.Size = int64(len(data))
 	o := &store.Object{SHA256: hexSum(data), Size: f.Size, Mode: f.Mode, UID: c.UID, GID: c.GID, Xattrs: p.owners.settable(f.Xattrs), Time: p.next.Time.Unix()}
-	if !privileged {
-		o.UID, o.GID = uint32(os.Geteuid()), uint32(os.Getegid())
+	if p.owners.mine {
+		o.UID, o.GID = myIDs()
 	}
 	return o.SHA256, p.system.store.Put(o, o.Time, data)
+}
+
+// readMade reads a file that a trigger made.
+func readMade(c *trigger.Change) ([]byte, error) {
+	in, err := os.Open(c.Source)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	data, err := io.ReadAll(io.LimitReader(in, maxGeneration+1))
+	if err == nil && int64(len(data)) > maxGeneration {
+		err = fmt.Errorf("a trigger made %s, which is larger than the %d bytes allowed", c.Path, maxGeneration)
+	}
+	return data, err
 }
 
 // putMade plans one change of a trigger outside of the tree.
 func (p *Plan) putMade(c *trigger.Change) error {
 	switch c.Type {
-	case trigger.Removed:
-		p.late = append(p.late, operation{Do: doUnlink, Path: c.Path}, operation{Do: doRmdir, Path: c.Path})
-		return nil
 	case pkgfile.TypeDir:
 		p.mkdirs = append(p.mkdirs, operation{Do: doMkdir, Path: c.Path, Mode: c.Mode, UID: c.UID, GID: c.GID, Xattrs: p.owners.settable(c.Xattrs)})
 		return nil
@@ -234,16 +241,11 @@ func (p *Plan) putMade(c *trigger.Change) error {
 		p.put(entry{&member{manifest: &pkgfile.Manifest{Provenance: pkgfile.Provenance{Epoch: p.next.Time.Unix()}}}, f, f}, c.Path)
 		return nil
 	}
-	in, err := os.Open(c.Source)
+	data, err := readMade(c)
 	if err != nil {
 		return err
 	}
-	defer in.Close()
-	data, err := io.ReadAll(io.LimitReader(in, maxGeneration))
-	if err != nil {
-		return err
-	}
-	p.putText(c.Path, data, &unix.Stat_t{Mode: c.Mode, Uid: c.UID, Gid: c.GID})
+	p.stageOne(stagedFile{to: c.Path, text: data, like: &unix.Stat_t{Mode: c.Mode, Uid: c.UID, Gid: c.GID}, xattrs: p.owners.settable(c.Xattrs)})
 	return nil
 }
 

@@ -242,6 +242,9 @@ func (v *verification) checkRecords() error {
 			continue
 		}
 		g, err := s.disk.readGeneration(n)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // being pruned
+		}
 		if err != nil {
 			v.report(ownOrder, Problem{Path: generationPath(n), What: err.Error()})
 			continue
