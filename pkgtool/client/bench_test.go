@@ -63,6 +63,13 @@ func BenchmarkUniverse(b *testing.B) {
 	if _, err := w.client(url).Refresh(b.Context()); err != nil {
 		b.Fatal(err)
 	}
+	b.Run("nothing new", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := w.client(url).Refresh(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("load", func(b *testing.B) {
 		for b.Loop() {
 			if _, err := w.client(url).Load(b.Context()); err != nil {
