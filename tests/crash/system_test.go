@@ -231,3 +231,9 @@ func objects(root string) (n int) {
 	})
 	return n
 }
+
+// hostCommand runs a program of the host.
+func hostCommand(argv ...string) (string, error) {
+	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
+	return string(out), err
+}

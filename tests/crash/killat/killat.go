@@ -1,6 +1,6 @@
 // Package killat runs a program until it is about to make, or has just made,
 // its N-th system call that changes something on disk, and kills it there with
-// SIGKILL: all threads and children of it count together.
+// SIGKILL, or lets that call fail: all threads and children of it count together.
 //
 // It traces with ptrace(2), in a process of its own (Main), so that the waiting
 // for any child disturbs nobody else.
@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"syscall"
 )
 
 // Run says what to run and where to kill it.
@@ -21,12 +22,18 @@ type Run struct {
 	Argv []string // program and arguments; the program is a path
 	At   int      // the call at which to kill, counted from 1; 0 kills nowhere
 	Exit bool     // kill when the call has been made, not before
+
+	// Fail lets the call fail with this error, without making it, instead of
+	// killing the program. Forever lets all later ones of that name fail too.
+	Fail    syscall.Errno
+	Forever bool
 }
 
 // Result is what became of the program.
 type Result struct {
 	Calls  int    `json:"calls"`  // that change something, made so far
 	Killed string `json:"killed"` // the call at which it was killed; "" if it was not
+	Failed string `json:"failed"` // the call that was made to fail
 	Code   int    `json:"code"`   // its exit code otherwise
 	Output string `json:"output"`
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -42,6 +43,25 @@ func TestKillsAtEachCall(t *testing.T) {
 			if len(made) != want || r.Killed != where {
 				t.Errorf("killed at call %d (exit %v): %d folders made, %+v", n, exit, len(made), r)
 			}
+		}
+	}
+}
+
+func TestLetsCallsFail(t *testing.T) {
+	const script = `mkdir "$0/1"; mkdir "$0/2"; mkdir "$0/3"; exit 0`
+	for _, c := range []struct {
+		run  Run
+		made int
+	}{{Run{At: 2, Fail: syscall.ENOSPC}, 2}, {Run{At: 2, Fail: syscall.EIO, Forever: true}, 1}} {
+		dir := t.TempDir()
+		c.run.Argv = []string{"/bin/sh", "-c", script, dir}
+		r, err := Start(t.Context(), c.run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := os.ReadDir(dir)
+		if err != nil || len(made) != c.made || !strings.Contains(r.Output, c.run.Fail.Error()[1:]) || r.Failed != "mkdir" {
+			t.Errorf("%d folders made (%v), want %d; %+v", len(made), err, c.made, r)
 		}
 	}
 }

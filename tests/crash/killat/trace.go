@@ -136,10 +136,15 @@ func (t *tracer) call(tid int) error {
 		return fmt.Errorf("read the call of %d: %w", tid, errno)
 	}
 	if info.op == opExit {
-		if name := t.within[tid]; name != "" {
-			return t.kill("after " + name)
+		name := t.within[tid]
+		if name == "" {
+			return nil
 		}
-		return nil
+		if t.run.Fail != 0 {
+			delete(t.within, tid)
+			return t.fail(tid)
+		}
+		return t.kill("after " + name)
 	}
 	name := ""
 	if info.op == opEntry {
@@ -149,14 +154,43 @@ func (t *tracer) call(tid int) error {
 		return nil
 	}
 	t.result.Calls++
-	if t.result.Calls != t.run.At {
+	again := t.run.Forever && t.result.Failed == name
+	if t.result.Calls != t.run.At && !again {
 		return nil
+	}
+	if t.run.Fail != 0 {
+		t.result.Failed = name
+		t.within[tid] = name
+		return t.skip(tid)
 	}
 	if t.run.Exit {
 		t.within[tid] = name
 		return nil
 	}
 	return t.kill("before " + name)
+}
+
+// skip lets a thread make no call in place of the one that it has entered.
+func (t *tracer) skip(tid int) error {
+	return t.registers(tid, func(r *unix.PtraceRegs) { r.Orig_rax = ^uint64(0) })
+}
+
+// fail gives a thread the error as the result of its call.
+func (t *tracer) fail(tid int) error {
+	return t.registers(tid, func(r *unix.PtraceRegs) { r.Rax = uint64(-int64(t.run.Fail)) })
+}
+
+func (t *tracer) registers(tid int, change func(*unix.PtraceRegs)) error {
+	var regs unix.PtraceRegs
+	err := unix.PtraceGetRegs(tid, &regs)
+	if err == nil {
+		change(&regs)
+		err = unix.PtraceSetRegs(tid, &regs)
+	}
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
 }
 
 // kill ends the program and all that it started.
