@@ -41,6 +41,7 @@ func encode(u *Universe, request *parsed, wanted []int32, settled []bool, tracki
 		for _, i := range u.installed {
 			pr.touch(i)
 			pr.waiting = append(pr.waiting, i)
+			pr.search.wishes = append(pr.search.wishes, pr.yes(i))
 			for _, j := range u.replacers.of(u.name[i]) { // what goes had better be replaced
 				if u.packages[j].fits(request.Arch) && u.packages[j].replaces(u.packages[i]) {
 					pr.touch(j)

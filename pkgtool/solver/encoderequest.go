@@ -51,6 +51,12 @@ func (pr *problem) demand(r rule, candidates []int32) {
 	if len(candidates) > 0 {
 		pr.waiting = append(pr.waiting, candidates[0])
 	}
+	// Before there are tiers, the search tries builds of a name, the best first.
+	for _, i := range candidates {
+		if p := pr.universe.packages[i]; !p.InstallOnly && p.Name == pr.universe.packages[candidates[0]].Name {
+			pr.search.wishes = append(pr.search.wishes, pr.yes(i))
+		}
+	}
 }
 
 // encodeHold says that the installed builds of a name stay and no other comes.

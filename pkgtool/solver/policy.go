@@ -42,6 +42,7 @@ func (pr *problem) addTiers() {
 }
 
 func (pr *problem) addLastTiers(order []int32, extras []literal) {
+	pr.search.wishes = nil
 	pr.tiers = append(pr.tiers, tier{"extra packages", extras, true},
 		tier{"", pr.avoidSecondChoices(order), false}, tier{"", extras, false}, tier{"", pr.avoidTheRest(order), false})
 	for _, t := range pr.tiers {
