@@ -85,7 +85,7 @@ func (xzCompressor) compress(content []byte) ([]byte, error) {
 func (xzCompressor) close() {}
 
 func (xzCodec) decompress(frame, dst []byte) error {
-	r, err := xz.ReaderConfig{DictCap: xzDictionary(int64(cap(dst))), SingleStream: true}.NewReader(bytes.NewReader(frame))
+	r, err := xz.ReaderConfig{DictCap: xzDictionary(int64(len(dst))), SingleStream: true}.NewReader(bytes.NewReader(frame))
 	if err != nil {
 		return err
 	}
