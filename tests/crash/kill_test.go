@@ -197,8 +197,10 @@ func (m *matrix) point(ctx context.Context, n int, exit bool) error {
 		return fmt.Errorf("%s: exit code %d without being killed\n%s", m.scenario.name, r.Code, r.Output)
 	}
 	where := fmt.Sprintf("%s, killed %s (call %d)", m.scenario.name, r.Killed, n)
-	if err := m.recoveries(ctx, root, where); err != nil {
-		return err
+	if !all || n%3 == 0 && !exit { // of all points, a sixth, with twice as many kills
+		if err := m.recoveries(ctx, root, where); err != nil {
+			return err
+		}
 	}
 	return m.judge(ctx, root, where, r.Killed == "")
 }
