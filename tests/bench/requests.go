@@ -23,8 +23,12 @@ func makeRequests(lines []debian.Line, n int) []request {
 	for _, l := range lines {
 		byName[l.Name] = true
 	}
+	// Without a condition: most that have one are about versions of the past.
+	foes := func(l debian.Line) []string {
+		return slices.DeleteFunc(slices.Clone(l.Conflicts), func(c string) bool { return !byName[c] || c == l.Name })
+	}
 	for _, l := range lines {
-		if slices.ContainsFunc(l.Conflicts, func(c string) bool { return byName[nameOf(c)] && nameOf(c) != l.Name }) {
+		if len(foes(l)) > 0 {
 			fighters = append(fighters, l)
 		}
 	}
@@ -41,13 +45,8 @@ func makeRequests(lines []debian.Line, n int) []request {
 			}
 		default:
 			l := fighters[random.IntN(len(fighters))]
-			var foes []string
-			for _, c := range l.Conflicts {
-				if foe := nameOf(c); byName[foe] && foe != l.Name {
-					foes = append(foes, foe)
-				}
-			}
-			r = request{l.Name, foes[random.IntN(len(foes))]}
+			enemies := foes(l)
+			r = request{l.Name, enemies[random.IntN(len(enemies))]}
 		}
 		slices.Sort(r)
 		all = append(all, slices.Compact(r))

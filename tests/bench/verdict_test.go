@@ -37,7 +37,7 @@ func TestVerdictsOnPartOfDebian(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{requests: 60}
+	b := &bench{requests: aptRequests}
 	q, err := b.ask(a, lines)
 	if err != nil {
 		t.Fatal(err)
