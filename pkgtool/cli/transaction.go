@@ -64,6 +64,8 @@ type changeResult struct {
 // change plans, shows, asks and carries out.
 func (a *App) change(ctx context.Context, f changeFlags, request install.Request) (err error) {
 	request.NoRecommends, request.NoTriggers, request.AllowVendorChange, request.SaveCase = f.noRecommends, f.noTriggers, f.allowVendorChange, f.saveCase
+	normally := collectLate()
+	defer normally()
 	session, err := a.openSession(f)
 	if err != nil {
 		return err
@@ -83,7 +85,10 @@ func (a *App) change(ctx context.Context, f changeFlags, request install.Request
 		return err
 	}
 	defer plan.Close()
-	defer debug.SetMemoryLimit(boundMemory(len(plan.Steps)))
+	if !plan.Empty() {
+		normally()
+		defer boundMemory(len(plan.Steps))()
+	}
 	if err := a.prepare(ctx, f, plan); err != nil {
 		return err
 	}
@@ -126,15 +131,28 @@ func (a *App) change(ctx context.Context, f changeFlags, request install.Request
 	return errors.Join(err, reboot)
 }
 
+// collectLate keeps the collector from running before a short command is done:
+// it would take a third of its time. It returns what undoes that.
+func collectLate() (normally func()) {
+	before := debug.SetGCPercent(-1)
+	if before < 0 || os.Getenv("GOGC") != "" { // whoever set it knows better
+		debug.SetGCPercent(before)
+		return func() {}
+	}
+	debug.SetGCPercent(4 * before)
+	return func() { debug.SetGCPercent(before) }
+}
+
 // boundMemory makes the collector work harder where a transaction of so many
-// packages would take more memory than it needs, and returns the limit so far.
+// packages would take more memory than it needs, and returns what undoes that.
 // What a package's manifest takes while it is installed is about 80 KiB. An
 // environment with GOMEMLIMIT knows better.
-func boundMemory(packages int) (before int64) {
+func boundMemory(packages int) (undo func()) {
 	if os.Getenv("GOMEMLIMIT") != "" {
-		return debug.SetMemoryLimit(-1)
+		return func() {}
 	}
-	return debug.SetMemoryLimit(40<<20 + int64(packages)*(80<<10))
+	before := debug.SetMemoryLimit(40<<20 + int64(packages)*(80<<10))
+	return func() { debug.SetMemoryLimit(before) }
 }
 
 func (a *App) openSession(f changeFlags) (*install.Session, error) {

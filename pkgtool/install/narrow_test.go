@@ -1,7 +1,6 @@
 package install
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -113,7 +112,7 @@ func TestANarrowLookFindsTheSame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		opened, err := catalogue.Open(bytes.NewReader(data), int64(len(data)), [32]byte{})
+		opened, err := catalogue.Open(data, [32]byte{})
 		if err != nil {
 			t.Fatal(err)
 		}
