@@ -107,5 +107,22 @@ func TestInstalledDiskBoots(t *testing.T) {
 		t.Errorf("dropbear on the disk: %q", got)
 	}
 	run(t, vm, "test -d /sys/firmware/efi && pkgtool history")
+	rollBackAndForth(t, vm)
 	powerOff(t, vm)
+}
+
+// rollBackAndForth exchanges the /usr of a running machine twice: the package
+// goes and comes back without a download, and what nobody packaged stays.
+func rollBackAndForth(t *testing.T, vm *boot.VM) {
+	t.Helper()
+	run(t, vm, "mkdir -p /usr/local/bin && echo mine >/usr/local/bin/own")
+	t.Log(run(t, vm, "time pkgtool rollback --yes 1"))
+	if _, code, err := vm.Run(t.Context(), "ls /usr/bin/dropbear"); err != nil || code == 0 {
+		t.Errorf("dropbear is there after the rollback (%v)", err)
+	}
+	run(t, vm, "pkgtool verify --store >/dev/null && grep -q mine /usr/local/bin/own")
+	run(t, vm, "pkgtool rollback --yes 2 && pkgtool verify >/dev/null && grep -q mine /usr/local/bin/own")
+	if got := run(t, vm, "dropbear -V 2>&1"); !strings.HasPrefix(got, "Dropbear v") {
+		t.Errorf("dropbear after the second rollback: %q", got)
+	}
 }
