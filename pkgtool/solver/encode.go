@@ -26,6 +26,9 @@ type problem struct {
 	needs   [][][]int32 // by opened package's variable: what fulfils each requirement
 	settled []bool      // by package: installed afterwards whatever happens; nil is none
 
+	isCrowded map[int32]bool // by name
+	crowds    map[int32][]*crowd
+
 	tiers []tier
 	best  []truth // the last assignment found, by variable
 	exact bool    // whether the best solution is proved to be the best
@@ -107,6 +110,7 @@ func (pr *problem) touch(i int32) {
 		if pr.universe.packages[j].fits(pr.request.Arch) {
 			builds = append(builds, j)
 			v := pr.search.newVariable()
+			pr.search.main = append(pr.search.main, v)
 			pr.variables[j] = v + 1
 			for len(pr.needs) <= int(v) {
 				pr.needs, pr.owner = append(pr.needs, nil), append(pr.owner, -1)
@@ -161,9 +165,15 @@ func (pr *problem) encodeExclusions(i int32) {
 	u := pr.universe
 	p := u.packages[i]
 	for _, d := range p.Conflicts {
-		for _, j := range u.satisfying(d) {
-			if p.conflictsWith(d, u.packages[j]) {
-				pr.exclude(rule{kind: ruleConflicts, pkg: p, other: u.packages[j], dependency: d}, i, j)
+		for alternative := range d.Alternatives() {
+			if key := u.number(alternative.Name); pr.crowded(key) {
+				pr.conflictWithCrowd(i, key, alternative)
+				continue
+			}
+			for _, j := range u.satisfying(alternative) {
+				if p.conflictsWith(alternative, u.packages[j]) {
+					pr.exclude(rule{kind: ruleConflicts, pkg: p, other: u.packages[j], dependency: alternative}, i, j)
+				}
 			}
 		}
 	}
@@ -195,12 +205,16 @@ func (pr *problem) encodeExclusions(i int32) {
 func (pr *problem) excludedBy(i, key int32) {
 	u := pr.universe
 	p := u.packages[i]
-	for _, j := range u.conflictors.of(key) {
-		q := u.packages[j]
-		for _, d := range q.Conflicts {
-			if q.conflictsWith(d, p) {
-				pr.exclude(rule{kind: ruleConflicts, pkg: q, other: p, dependency: d}, j, i)
-			}
+	if pr.crowded(key) {
+		pr.enterCrowds(i, key)
+	} else {
+		for _, j := range u.conflictors.of(key) {
+			q := u.packages[j]
+			pr.eachConflict(j, key, func(d version.Dependency) {
+				if q.conflictsWith(d, p) {
+					pr.exclude(rule{kind: ruleConflicts, pkg: q, other: p, dependency: d}, j, i)
+				}
+			})
 		}
 	}
 	if key != u.name[i] {

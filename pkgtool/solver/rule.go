@@ -70,6 +70,9 @@ func (r rule) text(versions []string, pr *problem) string {
 
 // standsFor names the other package where the dependency does not.
 func (r rule) standsFor() string {
+	if r.other == nil {
+		return ""
+	}
 	for alternative := range r.dependency.Alternatives() {
 		if alternative.Name == r.other.Name {
 			return ""

@@ -117,6 +117,16 @@ func TestAgreesWithSAT(t *testing.T) {
 	})
 }
 
+// The same with all conflicts told by crowds instead of pairs.
+func TestCrowdsAgreeWithSAT(t *testing.T) {
+	defer func(before int) { crowdedFrom = before }(crowdedFrom)
+	crowdedFrom = 0
+	TestAgreesWithSAT(t)
+	TestAgreesWithBruteForce(t)
+	TestRecommendsOnlyAdd(t)
+	TestOrderDoesNotMatter(t)
+}
+
 func steps(packages []*Package) []Step {
 	var steps []Step
 	for _, p := range packages {

@@ -24,9 +24,10 @@ type search struct {
 	pending  int       // trail entries before this one have been propagated
 
 	wishes   []literal
-	failed   []literal // after run: the assumptions that exclude each other
-	broken   int32     // the clause that no assignment fulfils, or noClause
-	tracking bool      // learned clauses remember what they follow from
+	main     []variable // variables to decide when there are no wishes, before those that follow from them
+	failed   []literal  // after run: the assumptions that exclude each other
+	broken   int32      // the clause that no assignment fulfils, or noClause
+	tracking bool       // learned clauses remember what they follow from
 
 	conflicts int // met in the whole life of the search
 	seen      []bool
@@ -202,8 +203,8 @@ func (s *search) run(ctx context.Context, budget int, assumptions ...literal) (b
 }
 
 // next returns the literal to decide: the first open wish from a place on, and
-// after the wishes any open variable, as false; the latest first, because the
-// first choices have their variables first.
+// after the wishes any open variable, as false. The main ones come first; the
+// latest of them first, because the first choices have their variables first.
 func (s *search) next(wish int) (l literal, at int, found bool) {
 	if s.lively.on {
 		if l, found = s.lively.next(s.assigned); found {
@@ -216,8 +217,12 @@ func (s *search) next(wish int) (l literal, at int, found bool) {
 			return s.wishes[wish], wish, true
 		}
 	}
-	for n := wish - len(s.wishes); n < len(s.assigned); n++ {
-		if v := variable(len(s.assigned) - 1 - n); s.assigned[v] == unknown {
+	for n := wish - len(s.wishes); n < len(s.main)+len(s.assigned); n++ {
+		v := variable(n - len(s.main))
+		if n < len(s.main) {
+			v = s.main[len(s.main)-1-n]
+		}
+		if s.assigned[v] == unknown {
 			return v.no(), n + len(s.wishes), true
 		}
 	}
