@@ -73,7 +73,9 @@ type Event struct {
 }
 
 // The schema's identifiers, without what could be taken for a path.
-var identifier = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:+-]{1,127}$`)
+var identifier = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:+-]+$`)
+
+const maxIdentifier = 128 // bytes
 
 // Parse reads an OSV document. It must say something of our packages, and all
 // that it says of them must be understood; fields that are not ours are kept.
@@ -85,7 +87,7 @@ func Parse(data []byte) (*Advisory, error) {
 	if err := json.Unmarshal(data, a); err != nil {
 		return nil, err
 	}
-	if !identifier.MatchString(a.ID) {
+	if len(a.ID) > maxIdentifier || !identifier.MatchString(a.ID) {
 		return nil, fmt.Errorf("id %.80q is not an OSV identifier", a.ID)
 	}
 	if a.Modified.IsZero() {
