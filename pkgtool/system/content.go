@@ -26,6 +26,10 @@ type wanted struct {
 // planContent finds out which objects are missing in the store, for the files
 // that come, and for those that go, so that one can return to them.
 func (p *Plan) planContent(ctx context.Context) error {
+	folder, err := p.system.disk.lstat(stateDir + "/store")
+	if err != nil {
+		return err
+	}
 	there := map[store.Key]entry{} // what can be taken from the disk
 	if err := p.planAdoption(ctx, there); err != nil {
 		return err
@@ -51,7 +55,10 @@ func (p *Plan) planContent(ctx context.Context) error {
 		if _, adoptable := there[key]; adoptable {
 			continue
 		}
-		has, err := p.system.has(o)
+		has := false
+		if folder != nil { // else nothing was ever stored
+			has, err = p.system.has(o)
+		}
 		if p.restore[path] && has {
 			has, err = p.system.proved(ctx, o)
 		}
