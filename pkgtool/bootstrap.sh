@@ -107,6 +107,7 @@ test)
 		dash dash
 		partx util-linux
 		setpriv util-linux
+		unshare util-linux
 		gpg gnupg
 		gpgv gpgv
 		patch patch
