@@ -12,12 +12,16 @@ import (
 const improveBudget = 50_000
 
 // optimise finds the best solution of what is encoded. It reports false if there
-// is none.
+// is none. As soon as it comes to want packages that are not opened it leaves off:
+// they must be opened anyway.
 func (pr *problem) optimise(ctx context.Context) (bool, error) {
 	if found, err := pr.run(ctx); !found || err != nil {
 		return false, err
 	}
 	for _, t := range pr.tiers {
+		if len(pr.closed()) > 0 {
+			return true, nil
+		}
 		var err error
 		if t.counted {
 			err = pr.improve(ctx, t.wishes)
@@ -201,11 +205,12 @@ func (pr *problem) chosen() []int32 {
 // closed returns the chosen packages that are not opened yet.
 func (pr *problem) closed() []int32 {
 	var closed []int32
-	for _, i := range pr.chosen() {
-		if !pr.opened[i] {
+	for _, i := range pr.active {
+		if !pr.opened[i] && pr.in(i) {
 			closed = append(closed, i)
 		}
 	}
+	slices.SortFunc(closed, pr.universe.compareIdentity)
 	return closed
 }
 
