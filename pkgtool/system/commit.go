@@ -43,7 +43,11 @@ func (p *Plan) Commit(ctx context.Context, progress func(done, total int64)) err
 	if err := s.complete(j); err != nil {
 		return fmt.Errorf("the change is committed but not finished: %w; remove the cause and run any pkgtool command again", err)
 	}
-	return s.read()
+	if err := s.read(); err != nil {
+		return err
+	}
+	p.firstSpare(ctx)
+	return nil
 }
 
 // probe plans again, in place, if it turns out that folders cannot be exchanged

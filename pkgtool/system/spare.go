@@ -105,6 +105,24 @@ func (p *Plan) changeSpare(ctx context.Context, from *Generation) error {
 	return nil
 }
 
+// firstSpare makes a spare tree after the transaction that had none before it,
+// equal to the live one. It takes a link for each file, now that everything is
+// known, and lets the next transaction do no more than what changes. Whatever
+// keeps it from that keeps nothing else: the spare then has no identity, and the
+// next transaction makes it.
+func (p *Plan) firstSpare(ctx context.Context) {
+	d := p.system.disk
+	if st, err := d.lstat(spareRoot + "/" + treeTop); p.InPlace || err != nil || st != nil {
+		return
+	}
+	if p.changeSpare(ctx, &Generation{}) != nil || d.syncAll() != nil {
+		return
+	}
+	if d.identify(spareRoot, p.next.identity) != nil {
+		d.unlink(spareRoot + "/" + identityPath)
+	}
+}
+
 // identify writes into a tree which generation it is. It is the last change of
 // the tree.
 func (d *disk) identify(root, identity string) error {
