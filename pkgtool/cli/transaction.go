@@ -145,13 +145,14 @@ func collectLate() (normally func()) {
 
 // boundMemory makes the collector work harder where a transaction of so many
 // packages would take more memory than it needs, and returns what undoes that.
-// What a package's manifest takes while it is installed is about 80 KiB. An
+// What a package's manifest takes while it is installed is about 80 KiB; a tighter
+// bound makes the collector take as long as the installation. An
 // environment with GOMEMLIMIT knows better.
 func boundMemory(packages int) (undo func()) {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return func() {}
 	}
-	before := debug.SetMemoryLimit(40<<20 + int64(packages)*(80<<10))
+	before := debug.SetMemoryLimit(50<<20 + int64(packages)*(90<<10))
 	return func() { debug.SetMemoryLimit(before) }
 }
 
