@@ -97,8 +97,9 @@ func attributes(at string) (map[string][]byte, error) {
 		return nil, &fs.PathError{Op: "listxattr", Path: at, Err: err}
 	}
 	attrs := map[string][]byte{}
-	for name := range strings.SplitSeq(strings.TrimSuffix(string(buf[:size]), "\x00"), "\x00") {
-		if name == "security.selinux" {
+	for name := range strings.SplitSeq(string(buf[:size]), "\x00") {
+		// Overlayfs counts attributes of its own for the size and then leaves them out.
+		if name == "" || name == "security.selinux" {
 			continue
 		}
 		n, err := unix.Lgetxattr(at, name, nil)
