@@ -22,8 +22,15 @@ import (
 
 func TestMain(m *testing.M) {
 	killat.Main()
-	os.Exit(m.Run())
+	code := m.Run()
+	if programDir != "" {
+		os.RemoveAll(programDir)
+	}
+	os.Exit(code)
 }
+
+// programDir is where program was built; "" if no test needed it.
+var programDir string
 
 // program is the pkgtool under test, built once.
 var program = sync.OnceValues(func() (string, error) {
@@ -31,6 +38,7 @@ var program = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	programDir = dir
 	path := filepath.Join(dir, "pkgtool")
 	cmd := exec.Command("go", "build", "-o", path, "ashlar/pkgtool")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
