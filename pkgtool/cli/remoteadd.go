@@ -13,6 +13,7 @@ import (
 
 	"ashlar/pkgtool/client"
 	"ashlar/pkgtool/fault"
+	"ashlar/repo/transport"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -88,7 +89,7 @@ func (a *App) rootFor(ctx context.Context, c client.Config, file, fingerprint st
 				"give --root-file or --fingerprint, from the publisher and not from the mirror")
 		}
 	}
-	roots, err := client.PublishedRoots(ctx, c, client.Limits{})
+	roots, err := client.PublishedRoots(ctx, c, transport.Limits{})
 	if err != nil {
 		return nil, err
 	}

@@ -8,8 +8,8 @@ import (
 	"ashlar/pkgtool/fault"
 	"ashlar/repo"
 	"ashlar/repo/advisory"
-
-	"github.com/theupdateframework/go-tuf/v2/metadata"
+	"ashlar/repo/transport"
+	"ashlar/repo/trust"
 )
 
 // Advised is a security advisory of a repository.
@@ -20,11 +20,11 @@ type Advised struct {
 
 // advisoriesOf makes sure that the cache has the advisories of a verified state.
 // They are read when somebody asks.
-func (r *repository) advisoriesOf(ctx context.Context, w *walk, m mirror) (*object, error) {
-	if w.set.Targets[metadata.TARGETS].Signed.Targets[repo.AdvisoriesTarget] == nil {
+func (r *repository) advisoriesOf(ctx context.Context, w *trust.Walk, m transport.Source) (*object, error) {
+	if w.Targets().Targets[repo.AdvisoriesTarget] == nil {
 		return nil, nil
 	}
-	_, length, sum, err := w.target(repo.AdvisoriesTarget)
+	_, length, sum, err := w.Target(repo.AdvisoriesTarget)
 	if err != nil {
 		return nil, err
 	}

@@ -4,20 +4,21 @@ import (
 	"context"
 	"io"
 
+	"ashlar/repo/transport"
 	"ashlar/repo/tuf"
 )
 
 // arriving is the body of an answer while it is read.
 type arriving struct {
 	r     io.Reader
-	watch *watch
+	watch *transport.Watch
 	meter *meter
 	ended bool // as the mirror meant, not by a broken connection
 }
 
 func (a *arriving) Read(b []byte) (int, error) {
 	n, err := a.r.Read(b)
-	a.watch.bytes.Add(int64(n))
+	a.watch.Count(n)
 	a.meter.arrive(int64(n))
 	a.ended = err == io.EOF
 	return n, err
@@ -25,18 +26,18 @@ func (a *arriving) Read(b []byte) (int, error) {
 
 // cutOff says what an error while reading means: a connection that broke, or a
 // server that ends a range, or the file, where it should not.
-func (a *arriving) cutOff(ctx context.Context, of *answer, err error) error {
+func (a *arriving) cutOff(ctx context.Context, of *transport.Answer, err error) error {
 	switch {
 	case err != io.EOF && err != io.ErrUnexpectedEOF:
-		return causeOf(ctx, err)
+		return transport.CauseOf(ctx, err)
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case !a.ended || !of.framed:
-		return errTruncated
-	case of.whole:
+	case !a.ended || !of.Framed:
+		return transport.ErrTruncated
+	case of.Whole:
 		return tuf.Refuse(tuf.Tampered, "the file is shorter than the index states")
 	}
-	return errRange
+	return transport.ErrRange
 }
 
 // meter counts the bytes of a fetch for who watches it. A nil one counts nothing.

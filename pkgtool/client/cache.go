@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"ashlar/pkgtool/pkgfile"
+	"ashlar/repo/transport"
+	"ashlar/repo/trust"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
@@ -88,8 +90,8 @@ func (d Dirs) needed() map[string]bool {
 	needed := map[string]bool{}
 	names, _ := os.ReadDir(d.State)
 	for _, name := range names {
-		data, err := readSmall(filepath.Join(d.State, name.Name(), "trusted.json"), maxStored)
-		var s stored
+		data, err := transport.ReadSmall(filepath.Join(d.State, name.Name(), "trusted.json"), maxStored)
+		var s trust.State
 		if err != nil || json.Unmarshal(data, &s) != nil {
 			continue
 		}

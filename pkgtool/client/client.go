@@ -11,6 +11,7 @@ import (
 
 	"ashlar/pkgtool/fault"
 	"ashlar/repo/index"
+	"ashlar/repo/transport"
 	"ashlar/signing"
 
 	"golang.org/x/sync/errgroup"
@@ -38,7 +39,7 @@ func DirsOf(root string) Dirs {
 type Options struct {
 	Arch    string           // default x86_64
 	Now     func() time.Time // the clock; nil means time.Now
-	Limits  Limits
+	Limits  transport.Limits
 	Offline bool // use the cache and repositories on this machine only
 	// Warn is told what a mirror did wrong although another one did it right.
 	// It may be called from several goroutines.
@@ -58,7 +59,7 @@ type Client struct {
 type repository struct {
 	client  *Client
 	config  Config
-	mirrors []mirror
+	mirrors []transport.Source
 
 	mu        sync.Mutex
 	warned    map[string]bool
@@ -100,8 +101,8 @@ func Open(configs []Config, dirs Dirs, opts Options) (*Client, error) {
 	if opts.Warn == nil {
 		opts.Warn = func(error) {}
 	}
-	opts.Limits = opts.Limits.orDefault()
-	c := &Client{dirs: dirs, opts: opts, http: newHTTPClient(opts.Limits)}
+	opts.Limits = opts.Limits.OrDefault()
+	c := &Client{dirs: dirs, opts: opts, http: transport.NewHTTPClient(opts.Limits)}
 	for _, config := range configs {
 		if err := config.validate(); err != nil {
 			return nil, fault.Mark(fmt.Errorf("repository %s: %w", config.Name, err), fault.Usage, "")
@@ -111,11 +112,11 @@ func Open(configs []Config, dirs Dirs, opts Options) (*Client, error) {
 		}
 		r := &repository{client: c, config: config, warned: map[string]bool{}, rangeless: map[string]bool{}}
 		for _, text := range config.URLs {
-			m, err := mirrorAt(text, c.http)
+			m, err := transport.Open(text, c.http)
 			if err != nil {
 				return nil, err
 			}
-			if _, local := m.(folder); local || !opts.Offline {
+			if _, local := m.(transport.Folder); local || !opts.Offline {
 				r.mirrors = append(r.mirrors, m)
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +12,7 @@ import (
 
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/strictyaml"
+	"ashlar/repo/transport"
 )
 
 // Config defines one repository: a file in /etc/pkgtool/repositories.d.
@@ -46,7 +46,7 @@ const maxMirrors = 64
 // ReadConfig reads one definition and fills in the defaults.
 func ReadConfig(path string) (Config, error) {
 	var c Config
-	data, err := readSmall(path, strictyaml.MaxSize)
+	data, err := transport.ReadSmall(path, strictyaml.MaxSize)
 	if err != nil {
 		return c, err
 	}
@@ -85,29 +85,11 @@ func (c *Config) validate() error {
 		return fmt.Errorf("priority %d is outside 1 to 1000", c.Priority)
 	}
 	for _, u := range c.URLs {
-		if _, err := parseURL(u); err != nil {
+		if _, err := transport.ParseURL(u); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func parseURL(text string) (*url.URL, error) {
-	u, err := url.Parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("url %q: %w", text, err)
-	}
-	switch {
-	case u.RawQuery != "" || u.Fragment != "":
-		return nil, fmt.Errorf("url %q: a query or fragment has no place in the url of a repository", text)
-	case u.Scheme == "file" && (u.Host != "" || !filepath.IsAbs(u.Path)):
-		return nil, fmt.Errorf("url %q: a file url is file:///absolute/path", text)
-	case u.Scheme == "file":
-	case (u.Scheme == "http" || u.Scheme == "https") && u.Host != "":
-	default:
-		return nil, fmt.Errorf("url %q: use http, https or file", text)
-	}
-	return u, nil
 }
 
 // LoadConfigs reads all *.yaml files of dir in order of their names. A folder

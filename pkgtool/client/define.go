@@ -13,6 +13,7 @@ import (
 	"ashlar/pkgtool/durable"
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/strictyaml"
+	"ashlar/repo/transport"
 
 	"github.com/goccy/go-yaml"
 	"golang.org/x/sys/unix"
@@ -102,7 +103,7 @@ func (d Dirs) SetEnabled(name string, on bool) (changed bool, err error) {
 	if err != nil || was.On() == on {
 		return false, err
 	}
-	data, err := readSmall(path, strictyaml.MaxSize)
+	data, err := transport.ReadSmall(path, strictyaml.MaxSize)
 	if err != nil {
 		return false, err
 	}

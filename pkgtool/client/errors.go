@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ashlar/pkgtool/fault"
+	"ashlar/repo/transport"
 	"ashlar/repo/tuf"
 )
 
@@ -26,7 +27,7 @@ func (e *MirrorError) Unwrap() error { return e.Err }
 
 // mirrorError gives err its place. An error without a kind means that no
 // usable answer came.
-func (r *repository) mirrorError(m mirror, file string, err error) *MirrorError {
+func (r *repository) mirrorError(m transport.Source, file string, err error) *MirrorError {
 	kind := tuf.KindOf(err)
 	if kind == "" {
 		kind = tuf.Unreachable

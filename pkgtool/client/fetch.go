@@ -12,6 +12,7 @@ import (
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/pkgfile"
 	"ashlar/repo/index"
+	"ashlar/repo/transport"
 	"ashlar/repo/tuf"
 	"ashlar/signing"
 )
@@ -51,24 +52,18 @@ func (c *Client) Fetch(ctx context.Context, e Entry, progress Progress) (*pkgfil
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		var local *localError
+		var local *transport.LocalError
 		if errors.As(err, &local) {
-			return nil, fmt.Errorf("fetch %s: %w", e.ID(), local.error)
+			return nil, fmt.Errorf("fetch %s: %w", e.ID(), local.Err)
 		}
 		failures = append(failures, r.mirrorError(m, e.Path, err))
 	}
 	return nil, r.failed(e, failures)
 }
 
-// localError is a failure of this machine: a full disk, say. Another mirror
-// does not help.
-type localError struct{ error }
-
-func (l *localError) Unwrap() error { return l.error }
-
 // checkFile proves that a file has the length and the sha256 of the index.
 func checkFile(path string, e *index.Entry) error {
-	f, err := openRegular(path)
+	f, err := transport.OpenRegular(path)
 	if err != nil {
 		return err
 	}
@@ -78,35 +73,30 @@ func checkFile(path string, e *index.Entry) error {
 	}
 	_, sum, err := index.Sum(f)
 	if err == nil && sum != e.SHA256 {
-		err = wrongSum(sum, e)
+		err = objectOf(e).WrongSum(sum)
 	}
 	return err
 }
 
-func wrongSum(sum string, e *index.Entry) error {
-	return tuf.Refuse(tuf.Tampered, "sha256 is %s; the signed index says %s", sum, e.SHA256)
+func objectOf(e *index.Entry) transport.Object {
+	return transport.Object{Path: e.Path, Size: e.Size, SHA256: e.SHA256}
 }
 
 // fetchFrom gets the package from m and returns where it lies, length and
 // sha256 checked.
-func (r *repository) fetchFrom(ctx context.Context, m mirror, e *index.Entry, path string, progress Progress) (string, error) {
-	if local, ok := m.(folder); ok {
-		place := local.path(e.Path)
+func (r *repository) fetchFrom(ctx context.Context, m transport.Source, e *index.Entry, path string, progress Progress) (string, error) {
+	if local, ok := m.(transport.Folder); ok {
+		place := local.Path(e.Path)
 		if err := checkFile(place, e); err != nil {
-			return "", missing(err)
+			return "", transport.Missing(err)
 		}
 		progress(e.Size, e.Size)
 		return place, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return "", &localError{err}
+		return "", &transport.LocalError{Err: err}
 	}
-	d, err := newDownload(r.client.opts.Limits, m, e, path, progress)
-	if err != nil {
-		return "", &localError{err}
-	}
-	defer d.close()
-	return path, d.run(ctx)
+	return path, r.client.opts.Limits.Fetch(ctx, m, objectOf(e), path, progress)
 }
 
 // openVerified opens a package whose length and sha256 are right and proves

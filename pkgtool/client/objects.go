@@ -6,17 +6,18 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"ashlar/pkgtool/durable"
 	"ashlar/repo"
 	"ashlar/repo/index"
+	"ashlar/repo/transport"
+	"ashlar/repo/trust"
 	"ashlar/repo/tuf"
 	"ashlar/signing"
 )
 
 // take reads what a verified state offers, from the cache or from m.
-func (r *repository) take(ctx context.Context, w *walk, m mirror) error {
+func (r *repository) take(ctx context.Context, w *trust.Walk, m transport.Source) error {
 	data, err := r.object(ctx, w, m, repo.KeyringTarget, maxKeyring)
 	if err != nil {
 		return err
@@ -32,14 +33,11 @@ func (r *repository) take(ctx context.Context, w *walk, m mirror) error {
 	if offer.advisories, err = r.advisoriesOf(ctx, w, m); err != nil {
 		return err
 	}
-	t := w.set.Timestamp.Signed
-	status := Status{Name: r.config.Name, Channel: r.config.Channel, Version: t.Version, Expires: t.Expires, Packages: offer.catalogue.Len()}
-	if text, ok := t.UnrecognizedFields[repo.PublishedField].(string); ok {
-		status.Published, _ = time.Parse(time.RFC3339, text)
-	}
+	t := w.Timestamp()
+	status := Status{Name: r.config.Name, Channel: r.config.Channel, Version: t.Version, Published: w.Published(), Expires: t.Expires, Packages: offer.catalogue.Len()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.keyring, r.offer, r.status, r.floor = keyring, offer, status, w.set.RefTime
+	r.keyring, r.offer, r.status, r.floor = keyring, offer, status, w.Clock()
 	return nil
 }
 
@@ -62,11 +60,11 @@ func (r *repository) readIndex(data []byte, arch string) ([]index.Entry, error) 
 
 // object returns the content of a target: from the cache if it is there intact,
 // else from m, or from another mirror if m does not have it.
-func (r *repository) object(ctx context.Context, w *walk, m mirror, name string, max int64) ([]byte, error) {
-	path, length, sum, err := w.target(name)
-	w.file = path
+func (r *repository) object(ctx context.Context, w *trust.Walk, m transport.Source, name string, max int64) ([]byte, error) {
+	path, length, sum, err := w.Target(name)
+	w.File = path
 	if err != nil {
-		w.file = name
+		w.File = name
 		return nil, tuf.Refuse(tuf.Lying, "the signed targets do not have %s", name)
 	}
 	if length > max {
@@ -95,7 +93,7 @@ func (r *repository) objectPath(sum string) string {
 
 // cached reads an object from the cache, and verifies it.
 func (r *repository) cached(o object) ([]byte, error) {
-	data, err := readSmall(r.objectPath(o.sum), o.length)
+	data, err := transport.ReadSmall(r.objectPath(o.sum), o.length)
 	if err == nil && sumOf(data) != o.sum {
 		err = fmt.Errorf("%s is damaged", r.objectPath(o.sum))
 	}
@@ -104,11 +102,11 @@ func (r *repository) cached(o object) ([]byte, error) {
 
 // fetchObject asks m for an object and, should that fail, the other mirrors:
 // what an object is named by proves it, whoever has it.
-func (r *repository) fetchObject(ctx context.Context, m mirror, path string, length int64, sum string) ([]byte, error) {
-	one := func(m mirror) ([]byte, error) {
-		data, err := r.client.opts.Limits.readFile(ctx, m, path, length, length)
+func (r *repository) fetchObject(ctx context.Context, m transport.Source, path string, length int64, sum string) ([]byte, error) {
+	one := func(m transport.Source) ([]byte, error) {
+		data, err := r.client.opts.Limits.ReadFile(ctx, m, path, length, length)
 		if err != nil {
-			return nil, missing(err)
+			return nil, transport.Missing(err)
 		}
 		if got := sumOf(data); got != sum {
 			return nil, tuf.Refuse(tuf.Tampered, "sha256 is %s instead of the %s that was signed", got, sum)

@@ -16,9 +16,10 @@ import (
 	"ashlar/pkgtool/fault"
 	"ashlar/repo"
 	"ashlar/repo/index"
+	"ashlar/repo/transport"
+	"ashlar/repo/trust"
 	"ashlar/repo/tuf"
 
-	"github.com/theupdateframework/go-tuf/v2/metadata"
 	"golang.org/x/sys/unix"
 )
 
@@ -48,14 +49,14 @@ type indexOf struct {
 
 // offerOf opens the catalogue of a verified state. If the cache has none that is
 // good, it makes one of the indexes, which come from the cache or from m.
-func (r *repository) offerOf(ctx context.Context, w *walk, m mirror) (*offer, error) {
+func (r *repository) offerOf(ctx context.Context, w *trust.Walk, m transport.Source) (*offer, error) {
 	o := &offer{repository: r}
 	for _, arch := range []string{r.client.opts.Arch, "noarch"} {
 		name := repo.IndexTarget(r.config.Channel, arch)
-		if w.set.Targets[metadata.TARGETS].Signed.Targets[name] == nil {
+		if w.Targets().Targets[name] == nil {
 			continue
 		}
-		_, length, sum, err := w.target(name)
+		_, length, sum, err := w.Target(name)
 		if err != nil {
 			return nil, err
 		}
@@ -101,7 +102,7 @@ func (o *offer) path() string {
 
 // open maps the file. The mapping lives as long as the catalogue.
 func (o *offer) open() (*catalogue.Catalogue, error) {
-	file, err := openRegular(o.path())
+	file, err := transport.OpenRegular(o.path())
 	if err != nil {
 		return nil, err
 	}

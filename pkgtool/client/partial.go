@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"ashlar/pkgtool/pkgfile"
+	"ashlar/repo/transport"
 
 	"golang.org/x/sys/unix"
 )
@@ -121,7 +122,7 @@ func (p *partial) check(i int) bool {
 // put writes a frame whose hash the caller has checked.
 func (p *partial) put(i int, data []byte) error {
 	if _, err := p.file.WriteAt(data, p.meta+p.frames[i].Offset); err != nil {
-		return &localError{fmt.Errorf("write %s: %w", p.file.Name(), err)}
+		return &transport.LocalError{Err: fmt.Errorf("write %s: %w", p.file.Name(), err)}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -8,6 +8,8 @@ import (
 
 	"ashlar/pkgtool/fault"
 	"ashlar/repo"
+	"ashlar/repo/transport"
+	"ashlar/repo/trust"
 	"ashlar/repo/tuf"
 )
 
@@ -23,10 +25,10 @@ func (r *repository) clock() time.Time {
 }
 
 // goodFirst lists the mirrors, those that failed before at the end.
-func (r *repository) goodFirst() []mirror {
+func (r *repository) goodFirst() []transport.Source {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var good, bad []mirror
+	var good, bad []transport.Source
 	for _, m := range r.mirrors {
 		if r.warned[m.String()] {
 			bad = append(bad, m)
@@ -50,8 +52,8 @@ func (r *repository) warn(failures []*MirrorError) {
 	}
 }
 
-func (r *repository) newWalk(m mirror, from stored) *walk {
-	return &walk{limits: r.client.opts.Limits, mirror: m, now: r.client.opts.Now().UTC(), got: from}
+func (r *repository) newWalk(m transport.Source, from trust.State) *trust.Walk {
+	return &trust.Walk{Limits: r.client.opts.Limits, Source: m, Now: r.client.opts.Now().UTC(), Got: from}
 }
 
 func (r *repository) load(ctx context.Context) error {
@@ -60,9 +62,9 @@ func (r *repository) load(ctx context.Context) error {
 		return err
 	}
 	w := r.newWalk(nil, from)
-	if err := w.run(ctx); err != nil {
+	if err := w.Run(ctx); err != nil {
 		kind := tuf.KindOf(err)
-		return fault.Mark(fmt.Errorf("repository %s: %s: %w", r.config.Name, w.file, err), kind.Class(), "run: pkgtool refresh")
+		return fault.Mark(fmt.Errorf("repository %s: %s: %w", r.config.Name, w.File, err), kind.Class(), "run: pkgtool refresh")
 	}
 	if err := r.take(ctx, w, nil); err != nil {
 		return fault.Mark(fmt.Errorf("repository %s: %w", r.config.Name, err), fault.ClassOf(err), "run: pkgtool refresh")
@@ -92,8 +94,8 @@ func (r *repository) refresh(ctx context.Context) error {
 		w := r.newWalk(m, from)
 		err := r.refreshFrom(ctx, w)
 		if err == nil {
-			if w.oddity != nil {
-				failures = append(failures, r.mirrorError(m, repo.TimestampPath, w.oddity))
+			if w.Oddity != nil {
+				failures = append(failures, r.mirrorError(m, repo.TimestampPath, w.Oddity))
 			}
 			r.warn(failures)
 			return r.remember(w, m, from)
@@ -101,13 +103,13 @@ func (r *repository) refresh(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		failures = append(failures, r.mirrorError(m, w.file, err))
-		if w.got.further(furthest) {
-			furthest = w.got
+		failures = append(failures, r.mirrorError(m, w.File, err))
+		if w.Got.Further(furthest) {
+			furthest = w.Got
 		}
 	}
 	// What was verified on the way must not be forgotten (specification 5.3 ff.).
-	if furthest.further(from) {
+	if furthest.Further(from) {
 		if err := r.writeStored(furthest); err != nil {
 			return err
 		}
@@ -115,25 +117,25 @@ func (r *repository) refresh(ctx context.Context) error {
 	return allFailed(failures)
 }
 
-func (r *repository) refreshFrom(ctx context.Context, w *walk) error {
+func (r *repository) refreshFrom(ctx context.Context, w *trust.Walk) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.client.opts.Limits.Metadata,
-		fmt.Errorf("%w: metadata took longer than %s", errTooSlow, r.client.opts.Limits.Metadata))
+		fmt.Errorf("%w: metadata took longer than %s", transport.ErrTooSlow, r.client.opts.Limits.Metadata))
 	defer cancel()
-	if err := w.run(ctx); err != nil {
-		return causeOf(ctx, err)
+	if err := w.Run(ctx); err != nil {
+		return transport.CauseOf(ctx, err)
 	}
-	if err := r.take(ctx, w, w.mirror); err != nil {
-		return causeOf(ctx, err)
+	if err := r.take(ctx, w, w.Source); err != nil {
+		return transport.CauseOf(ctx, err)
 	}
 	return nil
 }
 
 // remember stores what a successful walk verified.
-func (r *repository) remember(w *walk, m mirror, before stored) error {
+func (r *repository) remember(w *trust.Walk, m transport.Source, before trust.State) error {
 	r.status.Mirror = m.String()
-	r.status.Changed = !bytes.Equal(before.Timestamp, w.got.Timestamp) || !bytes.Equal(before.Root, w.got.Root)
-	if !r.status.Changed && bytes.Equal(before.Targets, w.got.Targets) && bytes.Equal(before.Snapshot, w.got.Snapshot) && before.Timestamp != nil {
+	r.status.Changed = !bytes.Equal(before.Timestamp, w.Got.Timestamp) || !bytes.Equal(before.Root, w.Got.Root)
+	if !r.status.Changed && bytes.Equal(before.Targets, w.Got.Targets) && bytes.Equal(before.Snapshot, w.Got.Snapshot) && before.Timestamp != nil {
 		return nil
 	}
-	return r.writeStored(w.got)
+	return r.writeStored(w.Got)
 }

@@ -14,6 +14,7 @@ import (
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/pkgfile"
 	"ashlar/repo/index"
+	"ashlar/repo/transport"
 	"ashlar/repo/tuf"
 )
 
@@ -89,13 +90,13 @@ func (c *Client) FetchMeta(ctx context.Context, e Entry) (*Remote, error) {
 
 // final returns the error to end with, if err is one that no other mirror can help.
 func final(ctx context.Context, e Entry, err error) error {
-	var local *localError
+	var local *transport.LocalError
 	var publisher *publishedWrong
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.As(err, &local):
-		return fmt.Errorf("fetch %s: %w", e.ID(), local.error)
+		return fmt.Errorf("fetch %s: %w", e.ID(), local.Err)
 	case errors.As(err, &publisher):
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"ashlar/pkgtool/pkgfile"
 	"ashlar/repo/index"
+	"ashlar/repo/transport"
 	"ashlar/repo/tuf"
 )
 
@@ -45,7 +46,7 @@ func (r *Remote) Fetch(ctx context.Context, files []*pkgfile.File, progress Prog
 		if err := final(ctx, r.entry, err); err != nil {
 			return err
 		}
-		if errors.Is(err, errRange) && !whole {
+		if errors.Is(err, transport.ErrRange) && !whole {
 			r.repository.noteRangeless(m)
 			queue = append(queue, m) // as a whole, if no other mirror does better
 			continue
@@ -99,20 +100,20 @@ func wrongFrame(i int) error {
 }
 
 // fetchFrom gets what is missing from one mirror.
-func (r *Remote) fetchFrom(ctx context.Context, m mirror, wanted []int, meter *meter) error {
+func (r *Remote) fetchFrom(ctx context.Context, m transport.Source, wanted []int, meter *meter) error {
 	p := r.partial.Load()
 	spans := spansOf(p.frames, p.missing(wanted))
 	meter.expect(sumOfSpans(p.frames, spans))
 	for _, s := range spans {
 		for {
 			before := meter.verified
-			err := r.repository.client.opts.Limits.retry(ctx, func() error { return r.fetchSpan(ctx, m, s, wanted, meter) })
+			err := r.repository.client.opts.Limits.Retry(ctx, func() error { return r.fetchSpan(ctx, m, s, wanted, meter) })
 			if err == nil {
 				break
 			}
 			// A mirror that breaks off again and again, but goes on, is good enough.
-			if !passing(err) || ctx.Err() != nil || meter.verified < before+leastProgress {
-				return missing(err)
+			if !transport.Passing(err) || ctx.Err() != nil || meter.verified < before+transport.LeastProgress {
+				return transport.Missing(err)
 			}
 		}
 	}
@@ -120,23 +121,23 @@ func (r *Remote) fetchFrom(ctx context.Context, m mirror, wanted []int, meter *m
 }
 
 // fetchSpan gets what is still missing of a span.
-func (r *Remote) fetchSpan(ctx context.Context, m mirror, s span, wanted []int, meter *meter) error {
+func (r *Remote) fetchSpan(ctx context.Context, m transport.Source, s span, wanted []int, meter *meter) error {
 	p := r.partial.Load()
 	missing := slices.DeleteFunc(p.missing(wanted), func(i int) bool { return i < s.first || i >= s.end })
 	if len(missing) == 0 {
 		return nil
 	}
 	s = span{missing[0], missing[len(missing)-1] + 1}
-	ctx, watch := watched(ctx, r.repository.client.opts.Limits)
-	defer watch.stop()
+	ctx, watch := transport.Watched(ctx, r.repository.client.opts.Limits)
+	defer watch.Stop()
 	begin := p.meta + p.frames[s.first].Offset
 	a, err := r.repository.askSpan(ctx, m, &r.entry.Entry, begin, begin+s.bytes(p.frames))
 	if err != nil {
 		return err
 	}
-	defer a.body.Close()
-	body := &arriving{r: a.body, watch: watch}
-	if a.whole {
+	defer a.Body.Close()
+	body := &arriving{r: a.Body, watch: watch}
+	if a.Whole {
 		// What else is missing comes with it.
 		if _, err := io.CopyN(io.Discard, body, p.meta); err != nil {
 			return body.cutOff(ctx, a, err)
@@ -193,28 +194,28 @@ func (r *Remote) receive(ctx context.Context, body *arriving, s span, wanted []i
 
 // askSpan asks m for a part of a package, or for the whole if it is known not to
 // do ranges, and remembers if it does not.
-func (r *repository) askSpan(ctx context.Context, m mirror, e *index.Entry, first, end int64) (*answer, error) {
-	var a *answer
+func (r *repository) askSpan(ctx context.Context, m transport.Source, e *index.Entry, first, end int64) (*transport.Answer, error) {
+	var a *transport.Answer
 	var err error
 	if end-first == e.Size || r.isRangeless(m) {
-		a, err = m.get(ctx, e.Path, 0)
-	} else if a, err = m.span(ctx, e.Path, first, end, e.Size); errors.Is(err, errRange) || err == nil && a.whole {
+		a, err = m.Get(ctx, e.Path, 0)
+	} else if a, err = m.Span(ctx, e.Path, first, end, e.Size); errors.Is(err, transport.ErrRange) || err == nil && a.Whole {
 		r.noteRangeless(m)
 	}
-	if err == nil && a.whole && a.length >= 0 && a.length != e.Size {
-		a.body.Close()
-		return nil, tuf.Refuse(tuf.Tampered, "the file has %d bytes; the index states %d", a.length, e.Size)
+	if err == nil && a.Whole && a.Length >= 0 && a.Length != e.Size {
+		a.Body.Close()
+		return nil, tuf.Refuse(tuf.Tampered, "the file has %d bytes; the index states %d", a.Length, e.Size)
 	}
 	return a, err
 }
 
-func (r *repository) isRangeless(m mirror) bool {
+func (r *repository) isRangeless(m transport.Source) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.rangeless[m.String()]
 }
 
-func (r *repository) noteRangeless(m mirror) {
+func (r *repository) noteRangeless(m transport.Source) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rangeless[m.String()] = true
@@ -222,8 +223,8 @@ func (r *repository) noteRangeless(m mirror) {
 
 // rangesFirst lists the mirrors, good before bad ones, and those that do ranges
 // before the others.
-func (r *repository) rangesFirst() []mirror {
-	var with, without []mirror
+func (r *repository) rangesFirst() []transport.Source {
+	var with, without []transport.Source
 	for _, m := range r.goodFirst() {
 		if r.isRangeless(m) {
 			without = append(without, m)

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"ashlar/repo/transport"
 	"bytes"
 	"context"
 	"errors"
@@ -8,11 +9,11 @@ import (
 )
 
 // remoteFrom gets the manifest from m.
-func (r *repository) remoteFrom(ctx context.Context, m mirror, e Entry) (*Remote, error) {
-	if local, ok := m.(folder); ok {
-		file, err := openRegular(local.path(e.Path))
+func (r *repository) remoteFrom(ctx context.Context, m transport.Source, e Entry) (*Remote, error) {
+	if local, ok := m.(transport.Folder); ok {
+		file, err := transport.OpenRegular(local.Path(e.Path))
 		if err != nil {
-			return nil, missing(err)
+			return nil, transport.Missing(err)
 		}
 		remote, err := r.open(e, nil, file)
 		if err != nil {
@@ -23,12 +24,12 @@ func (r *repository) remoteFrom(ctx context.Context, m mirror, e Entry) (*Remote
 	for {
 		whole := r.isRangeless(m)
 		var remote *Remote
-		err := r.client.opts.Limits.retry(ctx, func() (err error) {
+		err := r.client.opts.Limits.Retry(ctx, func() (err error) {
 			remote, err = r.metaFrom(ctx, m, e)
 			return err
 		})
-		if whole || !errors.Is(err, errRange) {
-			return remote, missing(err)
+		if whole || !errors.Is(err, transport.ErrRange) {
+			return remote, transport.Missing(err)
 		}
 		r.noteRangeless(m)
 	}
@@ -39,9 +40,9 @@ func (r *repository) remoteFrom(ctx context.Context, m mirror, e Entry) (*Remote
 const keptUnasked = 16 << 20
 
 // metaFrom asks for the meta frame, or for the whole of a small package.
-func (r *repository) metaFrom(ctx context.Context, m mirror, e Entry) (*Remote, error) {
-	ctx, watch := watched(ctx, r.client.opts.Limits)
-	defer watch.stop()
+func (r *repository) metaFrom(ctx context.Context, m transport.Source, e Entry) (*Remote, error) {
+	ctx, watch := transport.Watched(ctx, r.client.opts.Limits)
+	defer watch.Stop()
 	end := e.MetaSize
 	if e.Size-e.MetaSize <= smallData {
 		end = e.Size
@@ -50,8 +51,8 @@ func (r *repository) metaFrom(ctx context.Context, m mirror, e Entry) (*Remote, 
 	if err != nil {
 		return nil, err
 	}
-	defer a.body.Close()
-	body := &arriving{r: a.body, watch: watch}
+	defer a.Body.Close()
+	body := &arriving{r: a.Body, watch: watch}
 	meta := make([]byte, e.MetaSize)
 	if _, err := io.ReadFull(body, meta); err != nil {
 		return nil, body.cutOff(ctx, a, err)
@@ -61,9 +62,9 @@ func (r *repository) metaFrom(ctx context.Context, m mirror, e Entry) (*Remote, 
 	}
 	remote, err := r.keepMeta(e, meta)
 	if err != nil {
-		return nil, &localError{err}
+		return nil, &transport.LocalError{Err: err}
 	}
-	if end == e.Size || a.whole && e.Size <= keptUnasked {
+	if end == e.Size || a.Whole && e.Size <= keptUnasked {
 		// Whether the rest is right is Fetch's matter.
 		all := span{0, len(remote.pkg.Manifest().Frames)}
 		_ = remote.receive(ctx, body, all, nil)

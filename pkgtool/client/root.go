@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"ashlar/pkgtool/fault"
 	"ashlar/repo"
+	"ashlar/repo/transport"
 	"ashlar/repo/tuf"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -48,7 +48,7 @@ func ParseRoot(data []byte) (*Root, error) {
 
 // ReadRoot is ParseRoot for a file.
 func ReadRoot(path string) (*Root, error) {
-	data, err := readSmall(path, tuf.MaxSize[metadata.ROOT])
+	data, err := transport.ReadSmall(path, tuf.MaxSize[metadata.ROOT])
 	if err != nil {
 		return nil, err
 	}
@@ -68,14 +68,14 @@ func (d Dirs) rootPath(name string) string { return filepath.Join(d.Trust, name,
 // PublishedRoots fetches all root metadata that a repository has ever had, the
 // oldest first, from the first of its urls that answers. None of it is trusted:
 // compare fingerprints with what the publisher told by another way.
-func PublishedRoots(ctx context.Context, config Config, limits Limits) ([]*Root, error) {
-	limits = limits.orDefault()
-	http := newHTTPClient(limits)
+func PublishedRoots(ctx context.Context, config Config, limits transport.Limits) ([]*Root, error) {
+	limits = limits.OrDefault()
+	http := transport.NewHTTPClient(limits)
 	defer http.CloseIdleConnections()
 	r := &repository{config: config}
 	var failures []*MirrorError
 	for _, text := range config.URLs {
-		m, err := mirrorAt(text, http)
+		m, err := transport.Open(text, http)
 		if err != nil {
 			return nil, fault.Mark(err, fault.Usage, "")
 		}
@@ -91,26 +91,15 @@ func PublishedRoots(ctx context.Context, config Config, limits Limits) ([]*Root,
 	return nil, allFailed(failures)
 }
 
-func mirrorAt(text string, client *http.Client) (mirror, error) {
-	u, err := parseURL(text)
-	if err != nil {
-		return nil, err
-	}
-	if u.Scheme == "file" {
-		return folder{filepath.Clean(u.Path)}, nil
-	}
-	return server{u, client}, nil
-}
-
-func rootsOf(ctx context.Context, m mirror, limits Limits) (roots []*Root, file string, err error) {
+func rootsOf(ctx context.Context, m transport.Source, limits transport.Limits) (roots []*Root, file string, err error) {
 	for version := int64(1); version <= tuf.MaxRootRotations+1; version++ {
 		file = repo.MetadataPath(metadata.ROOT, version)
-		data, err := limits.readFile(ctx, m, file, tuf.MaxSize[metadata.ROOT], -1)
+		data, err := limits.ReadFile(ctx, m, file, tuf.MaxSize[metadata.ROOT], -1)
 		if errors.Is(err, fs.ErrNotExist) && version > 1 {
 			break
 		}
 		if err != nil {
-			return nil, file, missing(err)
+			return nil, file, transport.Missing(err)
 		}
 		root, err := ParseRoot(data)
 		if err != nil {

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,50 +14,40 @@ import (
 
 	"ashlar/pkgtool/durable"
 	"ashlar/pkgtool/fault"
+	"ashlar/repo/transport"
+	"ashlar/repo/trust"
 	"ashlar/repo/tuf"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 	"golang.org/x/sys/unix"
 )
 
-// stored is what a system remembers of a repository: the metadata last
-// verified. It is one file, so that it changes as a whole. Every use verifies it
-// again; what it adds is memory, against going back.
-type stored struct {
-	Format    int    `json:"format"`
-	Pin       string `json:"pin"` // sha256 of the pinned root that Root descends from
-	Root      []byte `json:"root"`
-	Timestamp []byte `json:"timestamp,omitempty"`
-	Snapshot  []byte `json:"snapshot,omitempty"`
-	Targets   []byte `json:"targets,omitempty"`
-}
-
 const maxStored = 16 << 20
 
 // readStored returns the pinned root and, if it descends from it, what is
 // stored. After a change of the pinned root the walk begins at that one; the
 // rest is kept and counts as far as the new root vouches for it.
-func (r *repository) readStored() (stored, error) {
-	pinned, err := readSmall(r.trustPath(), tuf.MaxSize[metadata.ROOT])
+func (r *repository) readStored() (trust.State, error) {
+	pinned, err := transport.ReadSmall(r.trustPath(), tuf.MaxSize[metadata.ROOT])
 	if errors.Is(err, fs.ErrNotExist) {
-		return stored{}, fault.Mark(fmt.Errorf("repository %s is not trusted: there is no root at %s", r.config.Name, r.trustPath()),
+		return trust.State{}, fault.Mark(fmt.Errorf("repository %s is not trusted: there is no root at %s", r.config.Name, r.trustPath()),
 			fault.Security, "get its root.json from whoever publishes it (pkgtool repo trust) and put it there")
 	}
 	if err != nil {
-		return stored{}, err
+		return trust.State{}, err
 	}
 	sum := sha256.Sum256(pinned)
-	fresh := stored{Format: 1, Pin: hex.EncodeToString(sum[:]), Root: pinned}
-	data, err := readSmall(r.statePath(), maxStored)
+	fresh := trust.State{Format: 1, Pin: hex.EncodeToString(sum[:]), Root: pinned}
+	data, err := transport.ReadSmall(r.statePath(), maxStored)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fresh, nil
 	}
 	if err != nil {
-		return stored{}, err
+		return trust.State{}, err
 	}
-	var s stored
+	var s trust.State
 	if err := json.Unmarshal(data, &s); err != nil || s.Format != 1 {
-		return stored{}, fault.Mark(fmt.Errorf("%s is damaged", r.statePath()), fault.Security,
+		return trust.State{}, fault.Mark(fmt.Errorf("%s is damaged", r.statePath()), fault.Security,
 			"if you know why, remove the file and refresh: the next refresh cannot tell whether a mirror goes back in time")
 	}
 	if s.Pin != fresh.Pin {
@@ -67,26 +56,12 @@ func (r *repository) readStored() (stored, error) {
 	return s, nil
 }
 
-func (r *repository) writeStored(s stored) error {
+func (r *repository) writeStored(s trust.State) error {
 	data, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
 	return durable.WriteFile(r.statePath(), append(data, '\n'), 0o644)
-}
-
-// readSmall reads a regular file of at most max bytes.
-func readSmall(path string, max int64) ([]byte, error) {
-	f, err := openRegular(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, max+1))
-	if err == nil && int64(len(data)) > max {
-		return nil, fmt.Errorf("%s is longer than %d bytes", path, max)
-	}
-	return data, err
 }
 
 func (r *repository) trustPath() string {

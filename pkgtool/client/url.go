@@ -13,6 +13,7 @@ import (
 
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/pkgfile"
+	"ashlar/repo/transport"
 	"ashlar/repo/tuf"
 )
 
@@ -43,7 +44,7 @@ func (c *Client) FetchURL(ctx context.Context, text string, progress Progress) (
 		if kind == "" {
 			kind = tuf.Unreachable
 		}
-		var local *localError
+		var local *transport.LocalError
 		if errors.As(err, &local) || ctx.Err() != nil {
 			return nil, fmt.Errorf("fetch %s: %w", u.Redacted(), err)
 		}
@@ -60,16 +61,16 @@ func (c *Client) FetchURL(ctx context.Context, text string, progress Progress) (
 func (c *Client) download(ctx context.Context, u *url.URL, progress Progress) (string, error) {
 	dir := filepath.Join(c.dirs.Cache, "packages")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", &localError{err}
+		return "", &transport.LocalError{Err: err}
 	}
 	file, err := os.CreateTemp(dir, "url.*.part")
 	if err != nil {
-		return "", &localError{err}
+		return "", &transport.LocalError{Err: err}
 	}
 	defer os.Remove(file.Name())
 	defer file.Close()
 	var sum string
-	err = c.opts.Limits.retry(ctx, func() (err error) {
+	err = c.opts.Limits.Retry(ctx, func() (err error) {
 		sum, err = c.downloadOnce(ctx, u.String(), file, progress)
 		return err
 	})
@@ -78,29 +79,29 @@ func (c *Client) download(ctx context.Context, u *url.URL, progress Progress) (s
 	}
 	path := filepath.Join(dir, sum+pkgfile.MediaSuffix)
 	if err := errors.Join(file.Chmod(0o644), file.Sync(), os.Rename(file.Name(), path)); err != nil {
-		return "", &localError{err}
+		return "", &transport.LocalError{Err: err}
 	}
 	return path, nil
 }
 
 func (c *Client) downloadOnce(ctx context.Context, url string, file *os.File, progress Progress) (string, error) {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return "", &localError{err}
+		return "", &transport.LocalError{Err: err}
 	}
 	if err := file.Truncate(0); err != nil {
-		return "", &localError{err}
+		return "", &transport.LocalError{Err: err}
 	}
-	ctx, watch := watched(ctx, c.opts.Limits)
-	defer watch.stop()
-	a, err := ask(ctx, c.http, url, "", nil)
+	ctx, watch := transport.Watched(ctx, c.opts.Limits)
+	defer watch.Stop()
+	a, err := transport.GetURL(ctx, c.http, url)
 	if err != nil {
 		return "", err
 	}
-	defer a.body.Close()
-	if a.length > maxPackageAt {
-		return "", tuf.Refuse(tuf.Unbounded, "answer of %d bytes; at most %d are allowed", a.length, int64(maxPackageAt))
+	defer a.Body.Close()
+	if a.Length > maxPackageAt {
+		return "", tuf.Refuse(tuf.Unbounded, "answer of %d bytes; at most %d are allowed", a.Length, int64(maxPackageAt))
 	}
-	body := &arriving{r: io.LimitReader(a.body, maxPackageAt+1), watch: watch}
+	body := &arriving{r: io.LimitReader(a.Body, maxPackageAt+1), watch: watch}
 	hash := sha256.New()
 	buffer := make([]byte, 128<<10)
 	for done := int64(0); ; {
@@ -110,18 +111,18 @@ func (c *Client) downloadOnce(ctx context.Context, url string, file *os.File, pr
 		}
 		hash.Write(buffer[:n])
 		if _, err := file.Write(buffer[:n]); err != nil {
-			return "", &localError{err}
+			return "", &transport.LocalError{Err: err}
 		}
 		if progress != nil {
-			progress(done, a.length)
+			progress(done, a.Length)
 		}
 		switch {
-		case err == io.EOF && a.length >= 0 && done != a.length:
-			return "", errTruncated
+		case err == io.EOF && a.Length >= 0 && done != a.Length:
+			return "", transport.ErrTruncated
 		case err == io.EOF:
 			return hex.EncodeToString(hash.Sum(nil)), nil
 		case err != nil:
-			return "", causeOf(ctx, err)
+			return "", transport.CauseOf(ctx, err)
 		}
 	}
 }

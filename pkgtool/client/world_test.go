@@ -22,6 +22,7 @@ import (
 	"ashlar/repo"
 	"ashlar/repo/index"
 	"ashlar/repo/repotest"
+	"ashlar/repo/transport"
 	"ashlar/signing"
 
 	"github.com/sigstore/sigstore/pkg/signature"
@@ -37,7 +38,7 @@ type world struct {
 	dir  string
 	dirs client.Dirs
 
-	limits client.Limits
+	limits transport.Limits
 	older  string // a copy of the repository as it was a day earlier
 
 	mu     sync.Mutex
@@ -98,11 +99,11 @@ func (w *world) copyRepo() string {
 }
 
 // quick are limits short enough for tests.
-var quick = client.Limits{Connect: 2 * time.Second, Stall: 300 * time.Millisecond, MinimumRate: 256, Metadata: 3 * time.Second,
+var quick = transport.Limits{Connect: 2 * time.Second, Stall: 300 * time.Millisecond, MinimumRate: 256, Metadata: 3 * time.Second,
 	Attempts: 2, Backoff: time.Millisecond}
 
 // patient are limits for tests that move megabytes on a busy machine.
-var patient = client.Limits{Connect: 5 * time.Second, Stall: 2 * time.Second, MinimumRate: 256, Metadata: 30 * time.Second,
+var patient = transport.Limits{Connect: 5 * time.Second, Stall: 2 * time.Second, MinimumRate: 256, Metadata: 30 * time.Second,
 	Attempts: 2, Backoff: time.Millisecond}
 
 // client opens a client of mirrors at urls.

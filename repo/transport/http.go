@@ -1,128 +1,50 @@
-package client
+package transport
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"ashlar/repo/tuf"
-
-	"golang.org/x/sys/unix"
 )
 
-// mirror is a place that holds a repository's files. Nothing it says is
-// believed.
-type mirror interface {
-	fmt.Stringer
-	// get asks for a file from offset on. The answer may start at 0 all the
-	// same. An absent file is fs.ErrNotExist. The caller closes the body.
-	get(ctx context.Context, path string, offset int64) (*answer, error)
-	// span asks for the bytes from first up to, not including, end of a file of
-	// size bytes. The answer is that, or the whole file, or errRange.
-	span(ctx context.Context, path string, first, end, size int64) (*answer, error)
-}
-
-// answer is the body of a file, from start on.
-type answer struct {
-	body   io.ReadCloser
-	start  int64
-	length int64 // of body; -1 if the mirror does not say
-	framed bool  // the end of body is certain to be the end the mirror meant
-	whole  bool  // the file from its beginning to its end
-}
-
-// folder is a mirror on this machine.
-type folder struct{ dir string }
-
-func (f folder) String() string { return "file://" + f.dir }
-
-func (f folder) path(name string) string { return filepath.Join(f.dir, filepath.FromSlash(name)) }
-
-func (f folder) get(_ context.Context, name string, offset int64) (*answer, error) {
-	file, err := openRegular(f.path(name))
-	if err != nil {
-		return nil, err
-	}
-	info, err := file.Stat()
-	if err == nil && offset > 0 {
-		_, err = file.Seek(offset, io.SeekStart)
-	}
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	return &answer{body: file, start: offset, length: max(0, info.Size()-offset), framed: true, whole: offset == 0}, nil
-}
-
-func (f folder) span(ctx context.Context, name string, first, end, size int64) (*answer, error) {
-	a, err := f.get(ctx, name, first)
-	if err != nil {
-		return nil, err
-	}
-	if a.length != size-first {
-		a.body.Close()
-		return nil, tuf.Refuse(tuf.Tampered, "length is not the %d bytes that the index states", size)
-	}
-	a.length, a.whole = end-first, a.whole && end == size
-	return a, nil
-}
-
-// openRegular opens a regular file. It does not wait for a FIFO or a device.
-func openRegular(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", path)
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-// server is a mirror that speaks HTTP.
-type server struct {
+// Server is a source that speaks HTTP.
+type Server struct {
 	base   *url.URL
 	client *http.Client
 }
 
-func (s server) String() string { return s.base.Redacted() }
+func (s *Server) String() string { return s.base.Redacted() }
 
-// errRange says that a server refuses ranges, or answers with another one than
+// ErrRange says that a server refuses ranges, or answers with another one than
 // was asked for.
-var errRange = errors.New("the server does not answer with the range that was asked for")
+var ErrRange = errors.New("the server does not answer with the range that was asked for")
 
-// httpError is an answer that carries no file.
-type httpError struct {
+// HTTPError is an answer that carries no file.
+type HTTPError struct {
 	status     int
 	retryAfter time.Duration // that the server asks for; 0 if it does not
 }
 
-func (e *httpError) Error() string {
+func (e *HTTPError) Error() string {
 	return fmt.Sprintf("HTTP status %d %s", e.status, http.StatusText(e.status))
 }
 
 // Is makes the answers by which servers say "absent" equal fs.ErrNotExist. An
 // object store says 403 where listing is not allowed.
-func (e *httpError) Is(target error) bool {
+func (e *HTTPError) Is(target error) bool {
 	return target == fs.ErrNotExist && (e.status == http.StatusNotFound || e.status == http.StatusForbidden || e.status == http.StatusGone)
 }
 
-func (s server) get(ctx context.Context, name string, offset int64) (*answer, error) {
+// Get implements Source.
+func (s *Server) Get(ctx context.Context, name string, offset int64) (*Answer, error) {
 	if offset == 0 {
 		return ask(ctx, s.client, s.url(name), "", nil)
 	}
@@ -131,18 +53,26 @@ func (s server) get(ctx context.Context, name string, offset int64) (*answer, er
 	})
 }
 
-func (s server) span(ctx context.Context, name string, first, end, size int64) (*answer, error) {
+// Span implements Source.
+func (s *Server) Span(ctx context.Context, name string, first, end, size int64) (*Answer, error) {
 	// One range per request: several are answered in many ways, few of them right.
 	return ask(ctx, s.client, s.url(name), fmt.Sprintf("bytes=%d-%d", first, end-1), func(is byteRange, length int64) bool {
 		return is.first == first && is.last == end-1 && (is.total == size || is.total < 0) && (length < 0 || length == end-first)
 	})
 }
 
-func (s server) url(name string) string { return s.base.JoinPath(strings.Split(name, "/")...).String() }
+func (s *Server) url(name string) string {
+	return s.base.JoinPath(strings.Split(name, "/")...).String()
+}
+
+// GetURL requests what a URL names, as a whole.
+func GetURL(ctx context.Context, client *http.Client, url string) (*Answer, error) {
+	return ask(ctx, client, url, "", nil)
+}
 
 // ask requests a file, or the range of it that wanted names as a header does.
 // fits says whether a range, and a length of the body, are what was asked for.
-func ask(ctx context.Context, client *http.Client, url, wanted string, fits func(is byteRange, length int64) bool) (*answer, error) {
+func ask(ctx context.Context, client *http.Client, url, wanted string, fits func(is byteRange, length int64) bool) (*Answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
@@ -154,7 +84,7 @@ func ask(ctx context.Context, client *http.Client, url, wanted string, fits func
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, causeOf(ctx, err)
+		return nil, CauseOf(ctx, err)
 	}
 	a, err := readAnswer(resp, fits)
 	if err != nil {
@@ -164,7 +94,7 @@ func ask(ctx context.Context, client *http.Client, url, wanted string, fits func
 	return a, nil
 }
 
-func readAnswer(resp *http.Response, fits func(is byteRange, length int64) bool) (*answer, error) {
+func readAnswer(resp *http.Response, fits func(is byteRange, length int64) bool) (*Answer, error) {
 	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
 		return nil, tuf.Refuse(tuf.Tampered, "the server encodes the file as %.40q; it must be served as it is", enc)
 	}
@@ -172,18 +102,18 @@ func readAnswer(resp *http.Response, fits func(is byteRange, length int64) bool)
 	framed := resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0 || resp.ProtoMajor > 1
 	switch resp.StatusCode {
 	case http.StatusOK:
-		return &answer{body: resp.Body, length: resp.ContentLength, framed: framed, whole: true}, nil
+		return &Answer{Body: resp.Body, Length: resp.ContentLength, Framed: framed, Whole: true}, nil
 	case http.StatusPartialContent:
 		is, ok := parseContentRange(resp.Header.Values("Content-Range"))
 		if !ok || fits == nil || !fits(is, resp.ContentLength) {
-			return nil, errRange
+			return nil, ErrRange
 		}
-		return &answer{body: resp.Body, start: is.first, length: resp.ContentLength, framed: framed}, nil
+		return &Answer{Body: resp.Body, Start: is.first, Length: resp.ContentLength, Framed: framed}, nil
 	case http.StatusRequestedRangeNotSatisfiable:
-		return nil, errRange
+		return nil, ErrRange
 	}
 	seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
-	return nil, &httpError{resp.StatusCode, time.Duration(min(max(seconds, 0), 3600)) * time.Second}
+	return nil, &HTTPError{resp.StatusCode, time.Duration(min(max(seconds, 0), 3600)) * time.Second}
 }
 
 // byteRange is what a Content-Range header says (RFC 9110, 14.4). total is -1
@@ -214,9 +144,9 @@ func decimal(text string, into *int64) bool {
 	return err == nil
 }
 
-// causeOf prefers the reason why a context was cancelled, such as a mirror
+// CauseOf prefers the reason why a context was cancelled, such as a mirror
 // being too slow, over the plain fact.
-func causeOf(ctx context.Context, err error) error {
+func CauseOf(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil && ctx.Err() != nil {
 		return cause
 	}
@@ -229,8 +159,8 @@ func causeOf(ctx context.Context, err error) error {
 
 const maxRedirects = 5
 
-// newHTTPClient returns a client in which every wait has a limit.
-func newHTTPClient(l Limits) *http.Client {
+// NewHTTPClient returns a client in which every wait has a limit.
+func NewHTTPClient(l Limits) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
