@@ -113,17 +113,12 @@ func (c *Catalogue) All() ([]index.Entry, error) {
 
 // Related returns the packages that have one of the relations to name.
 func (c *Catalogue) Related(name string, relations ...Relation) ([]index.Entry, error) {
-	var ordinals []int
-	for _, relation := range relations {
-		some, err := c.lookUp(key(relation, name))
-		if err != nil {
-			return nil, err
-		}
-		ordinals = append(ordinals, some...)
+	ordinals, err := c.Candidates(name, relations...)
+	if err != nil {
+		return nil, err
 	}
-	slices.Sort(ordinals)
 	var found []index.Entry
-	for _, i := range slices.Compact(ordinals) {
+	for _, i := range ordinals {
 		e, err := c.Entry(i)
 		if err != nil {
 			return nil, err
@@ -133,6 +128,22 @@ func (c *Catalogue) Related(name string, relations ...Relation) ([]index.Entry, 
 		}
 	}
 	return found, nil
+}
+
+// Candidates returns the numbers of the packages that have one of the relations
+// to name, without reading the packages: rarely, one is among them that has it
+// to another name with the same key.
+func (c *Catalogue) Candidates(name string, relations ...Relation) ([]int, error) {
+	var ordinals []int
+	for _, relation := range relations {
+		some, err := c.lookUp(key(relation, name))
+		if err != nil {
+			return nil, err
+		}
+		ordinals = append(ordinals, some...)
+	}
+	slices.Sort(ordinals)
+	return slices.Compact(ordinals), nil
 }
 
 // lookUp lists the packages under a key.
