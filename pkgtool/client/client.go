@@ -59,6 +59,7 @@ type Client struct {
 type repository struct {
 	client  *Client
 	config  Config
+	limits  transport.Limits
 	mirrors []transport.Source
 
 	mu        sync.Mutex
@@ -110,9 +111,10 @@ func Open(configs []Config, dirs Dirs, opts Options) (*Client, error) {
 		if !config.On() {
 			continue
 		}
-		r := &repository{client: c, config: config, warned: map[string]bool{}, rangeless: map[string]bool{}}
+		r := &repository{client: c, config: config, warned: map[string]bool{}, rangeless: map[string]bool{}, limits: config.limits(opts.Limits)}
+		http := transport.NewHTTPClient(r.limits)
 		for _, text := range config.URLs {
-			m, err := transport.Open(text, c.http)
+			m, err := transport.Open(text, http)
 			if err != nil {
 				return nil, err
 			}

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"sort"
 	"strings"
+	"time"
 
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/strictyaml"
@@ -23,6 +24,23 @@ type Config struct {
 	Channel  string   `yaml:"channel,omitempty" jsonschema_description:"default: stable"`
 	Priority int      `yaml:"priority,omitempty" jsonschema_description:"a package of the repository with the higher number wins; default 50"`
 	Enabled  *bool    `yaml:"enabled,omitempty" jsonschema_description:"default: true"`
+
+	Timeout     int   `yaml:"timeout,omitempty" jsonschema_description:"seconds that a mirror may keep silent, or stay under minimum_rate; all metadata of one may take ten times as long; default 30"`
+	MinimumRate int64 `yaml:"minimum_rate,omitempty" jsonschema_description:"bytes per second, averaged over timeout, under which another mirror is asked; default 1024"`
+	WarnAfter   int   `yaml:"warn_after,omitempty" jsonschema_description:"days after its publication at which the state of the repository is called old; default: half of the time that it is good for"`
+}
+
+// limits are those of base where the definition does not set others.
+func (c *Config) limits(base transport.Limits) transport.Limits {
+	if c.Timeout > 0 {
+		base.Stall = time.Duration(c.Timeout) * time.Second
+		base.Connect = min(base.Stall, 10*time.Second)
+		base.Metadata = 10 * base.Stall
+	}
+	if c.MinimumRate > 0 {
+		base.MinimumRate = c.MinimumRate
+	}
+	return base.OrDefault()
 }
 
 // DefaultPriority is that of a repository which states none.
@@ -83,6 +101,12 @@ func (c *Config) validate() error {
 		return fmt.Errorf("%d urls; at most %d are used", len(c.URLs), maxMirrors)
 	case c.Priority < 1 || c.Priority > 1000:
 		return fmt.Errorf("priority %d is outside 1 to 1000", c.Priority)
+	case c.Timeout < 0 || c.Timeout > 3600:
+		return fmt.Errorf("timeout of %d seconds is outside 1 to 3600", c.Timeout)
+	case c.MinimumRate < 0 || c.MinimumRate > 1<<30:
+		return fmt.Errorf("minimum_rate of %d bytes per second is outside 1 to %d", c.MinimumRate, 1<<30)
+	case c.WarnAfter < 0 || c.WarnAfter > 3650:
+		return fmt.Errorf("warn_after of %d days is outside 1 to 3650", c.WarnAfter)
 	}
 	for _, u := range c.URLs {
 		if _, err := transport.ParseURL(u); err != nil {

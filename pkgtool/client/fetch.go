@@ -96,7 +96,7 @@ func (r *repository) fetchFrom(ctx context.Context, m transport.Source, e *index
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", &transport.LocalError{Err: err}
 	}
-	return path, r.client.opts.Limits.Fetch(ctx, m, objectOf(e), path, progress)
+	return path, r.limits.Fetch(ctx, m, objectOf(e), path, progress)
 }
 
 // openVerified opens a package whose length and sha256 are right and proves

@@ -104,7 +104,7 @@ func (r *repository) cached(o object) ([]byte, error) {
 // what an object is named by proves it, whoever has it.
 func (r *repository) fetchObject(ctx context.Context, m transport.Source, path string, length int64, sum string) ([]byte, error) {
 	one := func(m transport.Source) ([]byte, error) {
-		data, err := r.client.opts.Limits.ReadFile(ctx, m, path, length, length)
+		data, err := r.limits.ReadFile(ctx, m, path, length, length)
 		if err != nil {
 			return nil, transport.Missing(err)
 		}

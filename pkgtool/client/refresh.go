@@ -53,7 +53,7 @@ func (r *repository) warn(failures []*MirrorError) {
 }
 
 func (r *repository) newWalk(m transport.Source, from trust.State) *trust.Walk {
-	return &trust.Walk{Limits: r.client.opts.Limits, Source: m, Now: r.client.opts.Now().UTC(), Got: from}
+	return &trust.Walk{Limits: r.limits, Source: m, Now: r.client.opts.Now().UTC(), Got: from}
 }
 
 func (r *repository) load(ctx context.Context) error {
@@ -118,8 +118,8 @@ func (r *repository) refresh(ctx context.Context) error {
 }
 
 func (r *repository) refreshFrom(ctx context.Context, w *trust.Walk) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, r.client.opts.Limits.Metadata,
-		fmt.Errorf("%w: metadata took longer than %s", transport.ErrTooSlow, r.client.opts.Limits.Metadata))
+	ctx, cancel := context.WithTimeoutCause(ctx, r.limits.Metadata,
+		fmt.Errorf("%w: metadata took longer than %s", transport.ErrTooSlow, r.limits.Metadata))
 	defer cancel()
 	if err := w.Run(ctx); err != nil {
 		return transport.CauseOf(ctx, err)

@@ -107,7 +107,7 @@ func (r *Remote) fetchFrom(ctx context.Context, m transport.Source, wanted []int
 	for _, s := range spans {
 		for {
 			before := meter.verified
-			err := r.repository.client.opts.Limits.Retry(ctx, func() error { return r.fetchSpan(ctx, m, s, wanted, meter) })
+			err := r.repository.limits.Retry(ctx, func() error { return r.fetchSpan(ctx, m, s, wanted, meter) })
 			if err == nil {
 				break
 			}
@@ -128,7 +128,7 @@ func (r *Remote) fetchSpan(ctx context.Context, m transport.Source, s span, want
 		return nil
 	}
 	s = span{missing[0], missing[len(missing)-1] + 1}
-	ctx, watch := transport.Watched(ctx, r.repository.client.opts.Limits)
+	ctx, watch := transport.Watched(ctx, r.repository.limits)
 	defer watch.Stop()
 	begin := p.meta + p.frames[s.first].Offset
 	a, err := r.repository.askSpan(ctx, m, &r.entry.Entry, begin, begin+s.bytes(p.frames))

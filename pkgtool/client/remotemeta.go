@@ -24,7 +24,7 @@ func (r *repository) remoteFrom(ctx context.Context, m transport.Source, e Entry
 	for {
 		whole := r.isRangeless(m)
 		var remote *Remote
-		err := r.client.opts.Limits.Retry(ctx, func() (err error) {
+		err := r.limits.Retry(ctx, func() (err error) {
 			remote, err = r.metaFrom(ctx, m, e)
 			return err
 		})
@@ -41,7 +41,7 @@ const keptUnasked = 16 << 20
 
 // metaFrom asks for the meta frame, or for the whole of a small package.
 func (r *repository) metaFrom(ctx context.Context, m transport.Source, e Entry) (*Remote, error) {
-	ctx, watch := transport.Watched(ctx, r.client.opts.Limits)
+	ctx, watch := transport.Watched(ctx, r.limits)
 	defer watch.Stop()
 	end := e.MetaSize
 	if e.Size-e.MetaSize <= smallData {

@@ -69,7 +69,7 @@ func (d Dirs) rootPath(name string) string { return filepath.Join(d.Trust, name,
 // oldest first, from the first of its urls that answers. None of it is trusted:
 // compare fingerprints with what the publisher told by another way.
 func PublishedRoots(ctx context.Context, config Config, limits transport.Limits) ([]*Root, error) {
-	limits = limits.OrDefault()
+	limits = config.limits(limits)
 	http := transport.NewHTTPClient(limits)
 	defer http.CloseIdleConnections()
 	r := &repository{config: config}
