@@ -64,7 +64,9 @@ type Locker interface {
 
 // Scratcher is a store with a folder of its own on this machine for what is
 // still arriving, from which PutFile can rename.
-type Scratcher interface{ Scratch() (dir string, err error) }
+type Scratcher interface {
+	Scratch() (dir string, err error)
+}
 
 // openers makes stores by the scheme of their URL.
 var openers = map[string]func(ctx context.Context, u *url.URL) (Store, error){
