@@ -229,7 +229,7 @@ func TestBomb(t *testing.T) {
 	e := universe(1)[0]
 	for i := range 100_000 {
 		e.SHA256 = fmt.Sprintf("%064x", i)
-		e.Name = fmt.Sprintf("p%d", i)
+		e.Name = fmt.Sprintf("p%06d", i)
 		e.Path = e.PoolPath()
 		line, err := json.Marshal(&e)
 		if err != nil {
