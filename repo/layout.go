@@ -32,6 +32,10 @@ func IndexTarget(channel, arch string) string {
 	return fmt.Sprintf("%s/%s.%s.zst", indexDir, channel, arch)
 }
 
+// ParseIndexTarget takes the name of an index target apart; ok is false for
+// other targets.
+func ParseIndexTarget(name string) (channel, arch string, ok bool) { return parseIndexTarget(name) }
+
 // TargetPath is the file of a target: consistent snapshots put the hash before
 // the last part of its name.
 func TargetPath(target, sha256 string) string {

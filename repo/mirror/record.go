@@ -1,0 +1,55 @@
+package mirror
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"ashlar/pkgtool/fault"
+	"ashlar/repo/store"
+	"ashlar/repo/transport"
+	"ashlar/repo/trust"
+)
+
+// recordPath is what a mirror remembers between runs.
+const recordPath = ".ashlar/mirror.json"
+
+const maxRecord = 32 << 20
+
+// record is whom a mirror trusts, what it copies and what it has seen.
+type record struct {
+	Format   int         `json:"format"`
+	Settings Settings    `json:"settings"`
+	Pinned   []byte      `json:"pinned_root"` // that somebody said to trust
+	State    trust.State `json:"state"`       // verified last, of whichever source; never undercut
+	Source   string      `json:"source"`      // of the last complete run
+	Synced   time.Time   `json:"synced"`      // when that ended
+}
+
+// readRecord returns fs.ErrNotExist where no mirror was made yet.
+func readRecord(ctx context.Context, l transport.Limits, s transport.Source) (*record, error) {
+	data, err := l.ReadFile(ctx, s, recordPath, maxRecord, -1)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fs.ErrNotExist
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", s, recordPath, err)
+	}
+	var r record
+	if err := json.Unmarshal(data, &r); err != nil || r.Format != 1 {
+		return nil, fault.Mark(fmt.Errorf("%s: %s is damaged or of another version", s, recordPath), fault.Security,
+			"if you know why, remove the file and name the trusted root again: the next run cannot tell whether the origin goes back in time")
+	}
+	return &r, nil
+}
+
+func (r *record) write(ctx context.Context, s store.Store) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return s.PutBytes(ctx, recordPath, append(data, '\n'))
+}
