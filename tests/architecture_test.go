@@ -28,6 +28,7 @@ var rooms = []struct {
 	{"pkgtool/pkgfile", []string{"signing"}},
 	{"pkgtool/build", []string{"signing", "pkgtool/pkgfile", "kernel-config"}},
 	{"repo", []string{"signing", "pkgtool/pkgfile"}},
+	{"repo/web", []string{"signing", "pkgtool/pkgfile", "repo", "pkgtool/client/catalogue"}},
 	{"pkgtool/client", []string{"signing", "pkgtool/pkgfile", "repo"}},
 	{"pkgtool/solver", nil},
 	{"pkgtool/system", []string{"signing", "pkgtool/pkgfile", "pkgtool/client", "pkgtool/solver", "pkgtool/build/sandbox"}},
