@@ -58,6 +58,9 @@ func Check(ctx context.Context, dir string, now time.Time) (*Report, error) {
 		c.problem(TimestampPath, &tuf.Refusal{Kind: Missing, Err: errors.New("nothing has been published yet; run pkgtool repo publish")})
 		return c.report, nil
 	}
+	if s.behind {
+		c.problem(TimestampPath, tuf.Refuse(tuf.Unsigned, "not signed by the keys of root version %d, but by those before; run pkgtool repo publish", s.root.Signed.Version))
+	}
 	c.expiries(s)
 	kr := c.checkKeyring(s)
 	for _, name := range sortedTargets(s) {

@@ -39,16 +39,8 @@ func (r *Repository) Publish(ctx context.Context) (*Publication, error) {
 		return nil, err
 	}
 	p := &publishing{Repository: r, now: r.now(), state: old}
-	for _, step := range []func() error{
-		p.renewRoot,
-		func() error { return p.signTargets(targets) },
-		p.signSnapshot,
-		ctx.Err,
-		p.switchTimestamp,
-	} {
-		if err := step(); err != nil {
-			return nil, err
-		}
+	if err := p.signAll(ctx, targets); err != nil {
+		return nil, err
 	}
 	r.forgetPending()
 	t := p.state.timestamp.Signed

@@ -85,10 +85,6 @@ func Init(ctx context.Context, dir string, s Settings, o Options) (*Repository, 
 		return nil, fault.Errorf(fault.Usage, "a repository needs at least one packager key")
 	}
 	s.Lifetimes = s.Lifetimes.orDefault()
-	keys, err := ensureKeys(o.Keys, s.Name)
-	if err != nil {
-		return nil, err
-	}
 	for _, sub := range append([]string{privateDir}, served...) {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, err
@@ -103,7 +99,7 @@ func Init(ctx context.Context, dir string, s Settings, o Options) (*Repository, 
 	if err := r.writeKeyring(s.Packagers); err != nil {
 		return nil, err
 	}
-	if err := r.firstRoot(keys); err != nil {
+	if err := r.firstRoots(); err != nil {
 		return nil, err
 	}
 	data, err := json.MarshalIndent(r.config, "", "  ")
@@ -231,7 +227,7 @@ func (r *Repository) lock(ctx context.Context) (unlock func(), err error) {
 // lock they are nobody's.
 func (r *Repository) sweep() {
 	for _, pattern := range []string{privateDir + "/*.tmp", privateDir + "/.*.tmp", privateDir + "/pending/.*.tmp",
-		metadataDir + "/.*.tmp", indexDir + "/.*.tmp", keyringDir + "/.*.tmp"} {
+		privateDir + "/" + signingDir + "/.*.tmp", metadataDir + "/.*.tmp", indexDir + "/.*.tmp", keyringDir + "/.*.tmp"} {
 		left, _ := filepath.Glob(r.path(pattern)) // the pattern is good
 		for _, file := range left {
 			os.Remove(file)

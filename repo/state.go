@@ -27,22 +27,53 @@ type state struct {
 	targets   *metadata.Metadata[metadata.TargetsType]
 	snapshot  *metadata.Metadata[metadata.SnapshotType]
 	timestamp *metadata.Metadata[metadata.TimestampType]
+
+	// behind is set where a publisher was killed between a new root and what it
+	// signs: the rest holds under the root before. Publishing again mends it.
+	behind bool
 }
 
 // readState reads the published metadata and verifies its signatures and
 // hashes; expiry does not matter to a publisher.
 func readState(dir string) (*state, error) {
-	s := &state{}
-	version, err := newestRoot(dir)
+	newest, err := newestRoot(dir)
 	if err != nil {
 		return nil, err
 	}
-	if s.root, err = readRole(dir, MetadataPath(metadata.ROOT, version), metadata.ROOT, metadata.Root()); err != nil {
+	root, err := readRoot(dir, newest)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.root.VerifyDelegate(metadata.ROOT, s.root); err != nil {
+	s, err := readUnder(dir, root)
+	if tuf.KindOf(err) != tuf.Unsigned || newest == 1 {
+		return s, err
+	}
+	before, e := readRoot(dir, newest-1)
+	if e != nil {
+		return nil, err
+	}
+	if s, e = readUnder(dir, before); e != nil {
+		return nil, err
+	}
+	s.root, s.behind = root, true
+	return s, nil
+}
+
+func readRoot(dir string, version int64) (*metadata.Metadata[metadata.RootType], error) {
+	root, err := readRole(dir, MetadataPath(metadata.ROOT, version), metadata.ROOT, metadata.Root())
+	if err != nil {
+		return nil, err
+	}
+	if err := root.VerifyDelegate(metadata.ROOT, root); err != nil {
 		return nil, fmt.Errorf("root %d: %w", version, tuf.Translate(err))
 	}
+	return root, nil
+}
+
+// readUnder reads what holds under a root.
+func readUnder(dir string, root *metadata.Metadata[metadata.RootType]) (*state, error) {
+	s := &state{root: root}
+	var err error
 	s.timestamp, err = readRole(dir, TimestampPath, metadata.TIMESTAMP, metadata.Timestamp())
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
