@@ -24,7 +24,13 @@ type Publication struct {
 
 // Publish makes everything added so far visible, all at once. If nothing
 // changed and no signature is past half of its life it writes nothing.
-func (r *Repository) Publish(ctx context.Context) (*Publication, error) {
+func (r *Repository) Publish(ctx context.Context) (*Publication, error) { return r.publish(ctx, false) }
+
+// Resign is Publish that signs everything anew, however fresh it is. What its
+// keys at hand do not suffice for is left as it is and drafted.
+func (r *Repository) Resign(ctx context.Context) (*Publication, error) { return r.publish(ctx, true) }
+
+func (r *Repository) publish(ctx context.Context, resign bool) (*Publication, error) {
 	unlock, err := r.lock(ctx)
 	if err != nil {
 		return nil, err
@@ -38,7 +44,7 @@ func (r *Repository) Publish(ctx context.Context) (*Publication, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &publishing{Repository: r, now: r.now(), state: old}
+	p := &publishing{Repository: r, now: r.now(), state: old, force: resign}
 	if err := p.signAll(ctx, targets); err != nil {
 		return nil, err
 	}
