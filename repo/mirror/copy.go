@@ -80,15 +80,15 @@ func (r *run) show(ctx context.Context, arrived bool) error {
 			return err
 		}
 	}
-	if len(roots) == 0 && bytes.Equal(r.survey.shown, r.state.walk.Got.Timestamp) {
-		return nil
-	}
 	// New roots come as late as can be: one that changes the key of the
 	// timestamp does not fit the timestamp shown until now.
 	for _, m := range roots {
 		if err := r.putMetadata(ctx, m); err != nil {
 			return err
 		}
+	}
+	if bytes.Equal(r.survey.shown, r.state.walk.Got.Timestamp) {
+		return r.to.Sync(ctx)
 	}
 	r.result.Changed = true
 	return r.to.Switch(ctx, repo.TimestampPath, r.state.walk.Got.Timestamp)

@@ -144,11 +144,12 @@ func failure(source fmt.Stringer, file string, err error) error {
 	if kind == "" {
 		kind = tuf.Unreachable
 	}
+	text := err.Error()
 	var refusal *tuf.Refusal
 	if errors.As(err, &refusal) {
-		err = refusal.Err
+		text = refusal.Err.Error()
 	}
-	return fault.Mark(&sourceError{fmt.Sprintf("%s: %s: %s: %s", source, file, kind, tuf.Printable(err.Error())), err}, kind.Class(), kind.Hint())
+	return fault.Mark(&sourceError{fmt.Sprintf("%s: %s: %s: %s", source, file, kind, tuf.Printable(text)), err}, kind.Class(), kind.Hint())
 }
 
 // sourceError keeps its cause and tells it in words that are safe to print.

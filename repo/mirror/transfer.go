@@ -75,13 +75,13 @@ func (r *run) bringAll(ctx context.Context, objects []transport.Object) error {
 		last = time.Now()
 		return r.checkpoint(ctx)
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(r.Jobs)
 	for _, o := range objects {
-		if ctx.Err() != nil {
+		if within.Err() != nil {
 			break
 		}
-		group.Go(func() error { return arrived(o, r.bring(ctx, o)) })
+		group.Go(func() error { return arrived(o, r.bring(within, o)) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
@@ -251,12 +251,12 @@ func (r *run) index(ctx context.Context, t target) ([]byte, error) {
 // verify reads all objects that are there and notes which are damaged.
 func (r *run) verify(ctx context.Context, all []transport.Object) error {
 	bad := make([]bool, len(all))
-	group, ctx := errgroup.WithContext(ctx)
+	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(r.Jobs)
 	for i, o := range all {
-		if r.list.has(o.Path) && ctx.Err() == nil {
+		if r.list.has(o.Path) && within.Err() == nil {
 			group.Go(func() error {
-				good, err := r.intact(ctx, o)
+				good, err := r.intact(within, o)
 				bad[i] = !good
 				return err
 			})
