@@ -3,6 +3,8 @@ package client
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,10 +12,13 @@ import (
 	"ashlar/pkgtool/durable"
 	"ashlar/repo"
 	"ashlar/repo/index"
+	"ashlar/repo/index/newer"
 	"ashlar/repo/transport"
 	"ashlar/repo/trust"
 	"ashlar/repo/tuf"
 	"ashlar/signing"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
 
 // take reads what a verified state offers, from the cache or from m.
@@ -76,7 +81,7 @@ func (r *repository) object(ctx context.Context, w *trust.Walk, m transport.Sour
 	if m == nil {
 		return nil, fmt.Errorf("%s is not in the cache", path)
 	}
-	data, err := r.fetchObject(ctx, m, path, length, sum)
+	data, err := r.fetchObject(ctx, m, name, transport.Object{Path: path, Size: length, SHA256: sum})
 	if err != nil {
 		return nil, err
 	}
@@ -100,20 +105,11 @@ func (r *repository) cached(o object) ([]byte, error) {
 	return data, err
 }
 
-// fetchObject asks m for an object and, should that fail, the other mirrors:
+// fetchObject asks m for a target and, should that fail, the other mirrors:
 // what an object is named by proves it, whoever has it.
-func (r *repository) fetchObject(ctx context.Context, m transport.Source, path string, length int64, sum string) ([]byte, error) {
-	one := func(m transport.Source) ([]byte, error) {
-		data, err := r.limits.ReadFile(ctx, m, path, length, length)
-		if err != nil {
-			return nil, transport.Missing(err)
-		}
-		if got := sumOf(data); got != sum {
-			return nil, tuf.Refuse(tuf.Tampered, "sha256 is %s instead of the %s that was signed", got, sum)
-		}
-		return data, nil
-	}
-	data, first := one(m)
+func (r *repository) fetchObject(ctx context.Context, m transport.Source, name string, o transport.Object) ([]byte, error) {
+	older := r.older(name)
+	data, first := r.objectFrom(ctx, m, o, older)
 	if first == nil {
 		return data, nil
 	}
@@ -121,10 +117,51 @@ func (r *repository) fetchObject(ctx context.Context, m transport.Source, path s
 		if other == m || ctx.Err() != nil {
 			continue
 		}
-		if data, err := one(other); err == nil {
-			r.warn([]*MirrorError{r.mirrorError(m, path, first)})
+		if data, err := r.objectFrom(ctx, other, o, older); err == nil {
+			r.warn([]*MirrorError{r.mirrorError(m, o.Path, first)})
 			return data, nil
 		}
 	}
 	return nil, first
+}
+
+// objectFrom asks one mirror for an object: for what is new in it, where there is
+// an older one and the mirror lets choose, else for the whole.
+func (r *repository) objectFrom(ctx context.Context, m transport.Source, o transport.Object, older []byte) ([]byte, error) {
+	if _, local := m.(transport.Folder); older != nil && !local && !r.isRangeless(m) {
+		data, err := newer.Fetch(ctx, r.limits, m, o, older)
+		if errors.Is(err, transport.ErrRange) {
+			r.noteRangeless(m)
+		}
+		if !errors.Is(err, newer.ErrWhole) {
+			return data, err
+		}
+	}
+	data, err := r.limits.ReadFile(ctx, m, o.Path, o.Size, o.Size)
+	if err != nil {
+		return nil, transport.Missing(err)
+	}
+	if got := sumOf(data); got != o.SHA256 {
+		return nil, tuf.Refuse(tuf.Tampered, "sha256 is %s instead of the %s that was signed", got, o.SHA256)
+	}
+	return data, nil
+}
+
+// older returns the index that the last refresh found under a name, nil if it
+// is of no use.
+func (r *repository) older(name string) []byte {
+	from, err := r.readStored()
+	if err != nil || from.Targets == nil {
+		return nil
+	}
+	targets, err := metadata.Targets().FromBytes(from.Targets)
+	if err != nil || targets.Signed.Targets[name] == nil {
+		return nil
+	}
+	t := targets.Signed.Targets[name]
+	data, err := r.cached(object{hex.EncodeToString(t.Hashes["sha256"]), t.Length})
+	if err != nil || !newer.HasFrames(data) {
+		return nil
+	}
+	return data
 }

@@ -61,3 +61,6 @@ func (c *counting) Read(p []byte) (int, error) {
 	c.watch.Count(n)
 	return n, err
 }
+
+// Counted returns a reader of r that tells watch what passes.
+func Counted(r io.Reader, watch *Watch) io.Reader { return &counting{r, watch} }
