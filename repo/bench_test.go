@@ -2,7 +2,7 @@ package repo_test
 
 import (
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"testing"
 
@@ -28,26 +28,35 @@ func BenchmarkAddOne(b *testing.B) {
 		}
 		e.Path = e.PoolPath()
 	}
-	data, _, err := index.Encode("stable", "x86_64", entries)
-	if err != nil {
-		b.Fatal(err)
-	}
-	pending := filepath.Join(dir, ".ashlar/pending/stable.x86_64.zst")
-	if err := os.MkdirAll(filepath.Dir(pending), 0o755); err != nil {
-		b.Fatal(err)
-	}
-	if err := os.WriteFile(pending, data, 0o644); err != nil {
+	if err := r.SetListed(b.Context(), "stable", entries...); err != nil {
 		b.Fatal(err)
 	}
 	if _, err := r.Publish(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	in := b.TempDir()
+	before := written(b, dir)
 	for n := 0; b.Loop(); n++ {
 		b.StopTimer()
 		file := repotest.Package(b, in, fmt.Sprintf("new%d-1.0.0-1", n), "x", nil, key)
 		b.StartTimer()
 		repotest.Publish(b, r, file)
 	}
-	b.ReportMetric(float64(len(data)), "index-bytes")
+	b.ReportMetric(float64(written(b, dir)-before)/float64(b.N), "new-bytes/op")
+}
+
+// written is how many bytes a repository's files have.
+func written(b *testing.B, dir string) (total int64) {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		total += info.Size()
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return total
 }

@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"ashlar/pkgtool/pkgfile"
@@ -19,6 +22,7 @@ import (
 	"ashlar/signing"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
+	"golang.org/x/sync/errgroup"
 )
 
 // Problem is one way in which a repository is not what it claims to be.
@@ -40,11 +44,23 @@ type Report struct {
 	Problems []Problem `json:"problems"`
 }
 
+// CheckOptions says how Check goes about it.
+type CheckOptions struct {
+	// Quick leaves the content of packages alone: only whether each is there,
+	// with the right size.
+	Quick bool
+}
+
 // Check recomputes everything that the repository in dir claims, as a client
 // with an empty cache would at now, and lists every mismatch. It reads all packages
-// completely. The error is for what kept it from checking.
+// completely, several at a time. The error is for what kept it from checking.
 func Check(ctx context.Context, dir string, now time.Time) (*Report, error) {
-	c := &checking{dir: dir, now: now, report: &Report{Problems: []Problem{}}}
+	return CheckWith(ctx, dir, now, CheckOptions{})
+}
+
+// CheckWith is Check with options.
+func CheckWith(ctx context.Context, dir string, now time.Time, o CheckOptions) (*Report, error) {
+	c := &checking{dir: dir, now: now, options: o, report: &Report{Problems: []Problem{}}, packages: map[string]index.Entry{}}
 	if _, err := newestRoot(dir); err != nil {
 		return nil, err
 	}
@@ -63,25 +79,29 @@ func Check(ctx context.Context, dir string, now time.Time) (*Report, error) {
 	}
 	c.expiries(s)
 	kr := c.checkKeyring(s)
-	for _, name := range sortedTargets(s) {
-		if name == KeyringTarget {
-			continue
-		}
-		if name == AdvisoriesTarget {
+	for _, name := range s.targetNames() {
+		switch name {
+		case KeyringTarget:
+		case AdvisoriesTarget:
 			c.advisories(s)
-			continue
+		default:
+			c.index(s, name)
 		}
-		if err := c.index(ctx, s, name, kr); err != nil {
-			return nil, err
-		}
+	}
+	if err := c.checkPackages(ctx, kr); err != nil {
+		return nil, err
 	}
 	c.strangers()
 	return c.report, nil
 }
 
 type checking struct {
-	dir    string
-	now    time.Time
+	dir      string
+	now      time.Time
+	options  CheckOptions
+	packages map[string]index.Entry // by path; several indexes can list one
+
+	mu     sync.Mutex // guards the numbers of report
 	report *Report
 }
 
@@ -147,15 +167,6 @@ func (c *checking) expiries(s *state) {
 	}
 }
 
-func sortedTargets(s *state) []string {
-	var names []string
-	for name := range s.targets.Signed.Targets {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
-
 func (c *checking) checkKeyring(s *state) *signing.Keyring {
 	data, err := s.readTarget(c.dir, KeyringTarget)
 	if err != nil {
@@ -179,34 +190,89 @@ func (c *checking) advisories(s *state) {
 	}
 }
 
-func (c *checking) index(ctx context.Context, s *state, name string, kr *signing.Keyring) error {
+func (c *checking) index(s *state, name string) {
 	channel, arch, ok := parseIndexTarget(name)
 	if !ok {
+		channel, arch, ok = parseOldTarget(name)
+	}
+	if !ok {
 		c.problem(name, tuf.Refuse(tuf.Tampered, "is not a target of this format"))
-		return nil
+		return
 	}
 	data, err := s.readTarget(c.dir, name)
 	if err != nil {
 		c.problem(name, err)
-		return nil
+		return
 	}
 	header, entries, err := index.Decode(bytes.NewReader(data), index.Limits{})
 	if err != nil {
 		c.problem(name, err)
-		return nil
+		return
 	}
 	if header.Channel != channel || header.Arch != arch {
 		c.problem(name, tuf.Refuse(tuf.Lying, "its header says channel %.40q, arch %.40q", header.Channel, header.Arch))
 	}
+	if custom := customOf(s.targets.Signed.Targets[name]); custom.Packages != header.Packages || custom.Plain != header.Plain {
+		c.problem(name, tuf.Refuse(tuf.Lying, "it has %d packages in %d bytes; targets metadata says %d in %d", header.Packages, header.Plain, custom.Packages, custom.Plain))
+	}
 	for i := range entries {
-		if err := ctx.Err(); err != nil {
-			return err
+		e := &entries[i]
+		if other, twice := c.packages[e.Path]; twice && !sameEntry(&other, e) {
+			c.problem(e.Path, tuf.Refuse(tuf.Lying, "two indexes describe it differently"))
 		}
-		if err := c.checkPackage(ctx, &entries[i], kr); err != nil {
-			c.problem(entries[i].Path, err)
+		c.packages[e.Path] = *e
+	}
+}
+
+// checkPackages checks each package once.
+func (c *checking) checkPackages(ctx context.Context, kr *signing.Keyring) error {
+	paths := slices.Sorted(maps.Keys(c.packages))
+	found := make([]error, len(paths))
+	var group errgroup.Group
+	group.SetLimit(min(runtime.GOMAXPROCS(0), maxWorkers))
+	for i, path := range paths {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			e := c.packages[path]
+			if c.options.Quick {
+				found[i] = c.checkSize(&e)
+			} else {
+				found[i] = c.checkPackage(ctx, &e, kr)
+			}
+			return nil
+		})
+	}
+	group.Wait()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for i, path := range paths {
+		if found[i] != nil {
+			c.problem(path, found[i])
 		}
 	}
-	return ctx.Err()
+	return nil
+}
+
+func (c *checking) counted(size int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.report.Packages++
+	c.report.Bytes += size
+}
+
+func (c *checking) checkSize(e *index.Entry) error {
+	info, err := os.Lstat(filepath.Join(c.dir, filepath.FromSlash(e.Path)))
+	if err != nil {
+		return err
+	}
+	c.counted(info.Size())
+	if !info.Mode().IsRegular() || info.Size() != e.Size {
+		return tuf.Refuse(tuf.Tampered, "has %d bytes; the index says %d", info.Size(), e.Size)
+	}
+	return nil
 }
 
 func (c *checking) checkPackage(ctx context.Context, e *index.Entry, kr *signing.Keyring) error {
@@ -222,8 +288,7 @@ func (c *checking) checkPackage(ctx context.Context, e *index.Entry, kr *signing
 	if err != nil {
 		return err
 	}
-	c.report.Packages++
-	c.report.Bytes += size
+	c.counted(size)
 	if size != e.Size || sum != e.SHA256 {
 		return tuf.Refuse(tuf.Tampered, "has %d bytes, sha256 %s; the index says %d bytes, sha256 %s", size, sum, e.Size, e.SHA256)
 	}

@@ -14,31 +14,26 @@ type Listed struct {
 // List returns the packages of all channels, those added but not yet published
 // included, by channel, arch and name.
 func (r *Repository) List() ([]Listed, error) {
-	published, err := readState(r.dir)
-	if err != nil {
-		return nil, err
-	}
-	names, err := r.wantedIndexes(published)
+	v, err := r.view()
 	if err != nil {
 		return nil, err
 	}
 	var all []Listed
-	for _, name := range names {
-		visible, err := published.entries(r.dir, name)
+	for _, target := range v.indexes() {
+		entries, err := v.entries(target)
 		if err != nil {
 			return nil, err
 		}
-		sums := map[string]bool{}
-		for _, e := range visible {
-			sums[e.SHA256] = true
-		}
-		entries, err := r.wanted(published, name)
-		if err != nil {
+		if err := index.Sort(entries); err != nil {
 			return nil, err
 		}
-		channel, _, _ := parseIndexTarget(name)
+		channel, _, _ := parseIndexTarget(target)
 		for _, e := range entries {
-			all = append(all, Listed{channel, sums[e.SHA256], e})
+			published, err := v.listed(target, e.Name, e.ID())
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, Listed{channel, published != nil && published.SHA256 == e.SHA256, e})
 		}
 	}
 	return all, nil

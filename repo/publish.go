@@ -36,21 +36,34 @@ func (r *Repository) publish(ctx context.Context, resign bool) (*Publication, er
 		return nil, err
 	}
 	defer unlock()
-	old, err := readState(r.dir)
+	v, err := r.view()
 	if err != nil {
 		return nil, err
 	}
-	targets, packages, err := r.writeTargets(ctx, old)
+	// What a publisher that was killed did not get to.
+	if err := r.record(v.published); err != nil {
+		return nil, err
+	}
+	w, err := v.writeTargets(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p := &publishing{Repository: r, now: r.now(), state: old, force: resign}
-	if err := p.signAll(ctx, targets); err != nil {
+	current := *v.published
+	p := &publishing{Repository: r, now: r.now(), state: &current, force: resign}
+	if err := p.signAll(ctx, w.targets); err != nil {
 		return nil, err
 	}
-	r.forgetPending()
+	for _, step := range []func() error{
+		func() error { return r.record(p.state) },
+		w.superseding.save,
+		r.forgetPending,
+	} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
 	t := p.state.timestamp.Signed
-	return &Publication{Changed: p.changed, Version: t.Version, Packages: packages,
+	return &Publication{Changed: p.changed, Version: t.Version, Packages: w.packages(),
 		Published: publishedAt(&t), Expires: p.expires(), Warnings: p.warnings}, nil
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"ashlar/pkgtool/durable"
 	"ashlar/pkgtool/fault"
+	"ashlar/repo/index"
 	"ashlar/signing"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +23,11 @@ import (
 type Options struct {
 	Keys string           // folder of private keys; the role keys are in repositories/NAME below it
 	Now  func() time.Time // the clock; nil means time.Now
+
+	// Complete decides whether a channel may become what it is to be. before
+	// and after are its packages, of all arches; Promote and Prune ask it. The error is
+	// what the user reads. nil lets everything pass.
+	Complete func(ctx context.Context, channel string, before, after []index.Entry) error
 }
 
 // Settings are what a repository is created with.
@@ -35,6 +41,9 @@ type Settings struct {
 	Development bool `json:"development"`
 	// Lifetimes is for how long signatures hold, in days. Zero means the default.
 	Lifetimes Lifetimes `json:"lifetimes_days"`
+	// Grace is for how many days a package that leaves a channel can still be
+	// found by those who know it. Zero means DefaultGrace.
+	Grace int `json:"grace_days,omitempty"`
 	// Packagers are the keys whose signatures packages must bear.
 	Packagers []*signing.PublicKey `json:"-"`
 }
@@ -64,6 +73,19 @@ type Repository struct {
 	config config
 	keys   string
 	now    func() time.Time
+
+	complete func(ctx context.Context, channel string, before, after []index.Entry) error
+}
+
+// DefaultGrace is the default of Settings.Grace, and of how long Prune keeps what
+// a state needs that clients could see.
+const DefaultGrace = 30
+
+func (c *config) grace() time.Duration {
+	if c.Grace > 0 {
+		return lifetime(c.Grace)
+	}
+	return lifetime(DefaultGrace)
 }
 
 var repositoryName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
@@ -90,7 +112,7 @@ func Init(ctx context.Context, dir string, s Settings, o Options) (*Repository, 
 			return nil, err
 		}
 	}
-	r := &Repository{dir: dir, config: config{1, s}, keys: o.Keys, now: clock(o.Now)}
+	r := &Repository{dir: dir, config: config{1, s}, keys: o.Keys, now: clock(o.Now), complete: o.Complete}
 	unlock, err := r.lock(ctx)
 	if err != nil {
 		return nil, err
@@ -113,7 +135,8 @@ func Init(ctx context.Context, dir string, s Settings, o Options) (*Repository, 
 // accept is Init on a repository that exists: the same settings are fine, and
 // further packager keys are taken.
 func (r *Repository) accept(ctx context.Context, s Settings) error {
-	if r.config.Name != s.Name || r.config.Development != s.Development || s.Lifetimes.or(r.config.Lifetimes) != r.config.Lifetimes {
+	if r.config.Name != s.Name || r.config.Development != s.Development || s.Lifetimes.or(r.config.Lifetimes) != r.config.Lifetimes ||
+		s.Grace > 0 && s.Grace != r.config.Grace {
 		return fault.Mark(fmt.Errorf("%s is a repository with other settings (name %s)", r.dir, r.config.Name), fault.Usage,
 			"choose another folder, or leave the settings out")
 	}
@@ -132,7 +155,7 @@ func Open(dir string, o Options) (*Repository, error) {
 		}
 		return nil, err
 	}
-	r := &Repository{dir: dir, keys: o.Keys, now: clock(o.Now)}
+	r := &Repository{dir: dir, keys: o.Keys, now: clock(o.Now), complete: o.Complete}
 	if err := json.Unmarshal(data, &r.config); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -193,6 +216,17 @@ func (r *Repository) path(parts ...string) string {
 	return filepath.Join(append([]string{r.dir}, parts...)...)
 }
 
+// privateFolder makes a folder of the publisher's own.
+func (r *Repository) privateFolder(name string) error {
+	switch err := os.Mkdir(r.path(privateDir, name), 0o755); {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return durable.SyncDir(r.path(privateDir))
+}
+
 // lockWait is how long a publisher waits for another one.
 const lockWait = 30 * time.Second
 
@@ -226,8 +260,9 @@ func (r *Repository) lock(ctx context.Context) (unlock func(), err error) {
 // sweep removes the temporary files of publishers that were killed. Under the
 // lock they are nobody's.
 func (r *Repository) sweep() {
-	for _, pattern := range []string{privateDir + "/*.tmp", privateDir + "/.*.tmp", privateDir + "/pending/.*.tmp",
-		privateDir + "/" + signingDir + "/.*.tmp", metadataDir + "/.*.tmp", indexDir + "/.*.tmp", keyringDir + "/.*.tmp"} {
+	for _, pattern := range []string{privateDir + "/*.tmp", privateDir + "/.*.tmp", privateDir + "/stages/.*.tmp", privateDir + "/locks/.*.tmp",
+		privateDir + "/advisories/.*.tmp", privateDir + "/" + signingDir + "/.*.tmp",
+		advisoriesDir + "/.*.tmp", metadataDir + "/.*.tmp", indexDir + "/.*.tmp", keyringDir + "/.*.tmp"} {
 		left, _ := filepath.Glob(r.path(pattern)) // the pattern is good
 		for _, file := range left {
 			os.Remove(file)

@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -178,9 +179,22 @@ func targetFile(name string, t *metadata.TargetFiles) (path, sum string, err err
 	return TargetPath(name, sum), sum, nil
 }
 
+// has reports whether there is a target of this name.
+func (s *state) has(name string) bool {
+	return s.targets != nil && s.targets.Signed.Targets[name] != nil
+}
+
+// packages is how many packages an index lists; 0 if there is no such index.
+func (s *state) packages(name string) int {
+	if !s.has(name) {
+		return 0
+	}
+	return customOf(s.targets.Signed.Targets[name]).Packages
+}
+
 // readTarget reads a target's content and checks its length and hash.
 func (s *state) readTarget(dir, name string) ([]byte, error) {
-	if s.targets == nil || s.targets.Signed.Targets[name] == nil {
+	if !s.has(name) {
 		return nil, fs.ErrNotExist
 	}
 	t := s.targets.Signed.Targets[name]
@@ -224,12 +238,12 @@ func (s *state) indexes() []string {
 // entries returns the packages of one published index; none if there is none.
 func (s *state) entries(dir, name string) ([]index.Entry, error) {
 	data, err := s.readTarget(dir, name)
-	if errors.Is(err, fs.ErrNotExist) && (s.targets == nil || s.targets.Signed.Targets[name] == nil) {
+	if errors.Is(err, fs.ErrNotExist) && !s.has(name) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	_, entries, err := index.Decode(strings.NewReader(string(data)), index.Limits{})
+	_, entries, err := index.Decode(bytes.NewReader(data), index.Limits{})
 	return entries, err
 }

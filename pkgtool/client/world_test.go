@@ -198,11 +198,9 @@ func (w *world) lie(change func(e *index.Entry)) {
 // publishIndex publishes entries, unseen, as the index of the stable channel.
 func (w *world) publishIndex(entries []index.Entry) {
 	w.t.Helper()
-	data, _, err := index.Encode("stable", "x86_64", entries)
-	if err != nil {
+	if err := w.repo.SetListed(w.t.Context(), "stable", entries...); err != nil {
 		w.t.Fatal(err)
 	}
-	write(w.t, filepath.Join(w.dir, ".ashlar/pending/stable.x86_64.zst"), data)
 	if _, err := w.repo.Publish(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}

@@ -85,19 +85,12 @@ func (b *bench) publishIndex(ctx context.Context, a *archive) error {
 	if err != nil {
 		return err
 	}
-	entries := map[string][]index.Entry{}
+	var entries []index.Entry
 	for _, l := range lines {
-		entries[l.Arch] = append(entries[l.Arch], entryOf(l))
+		entries = append(entries, entryOf(l))
 	}
-	for arch, list := range entries {
-		content, _, err := index.Encode(repo.DefaultChannel, arch, list)
-		if err != nil {
-			return err
-		}
-		name := filepath.Base(repo.IndexTarget(repo.DefaultChannel, arch))
-		if err := makeFiles(dir, map[string]string{".ashlar/pending/" + name: string(content)}); err != nil {
-			return err
-		}
+	if err := r.SetListed(ctx, repo.DefaultChannel, entries...); err != nil {
+		return err
 	}
 	_, err = r.Publish(ctx)
 	return err
