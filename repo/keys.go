@@ -25,6 +25,9 @@ import (
 // roles in the order in which a publisher signs them.
 var roles = []string{metadata.ROOT, metadata.TARGETS, metadata.SNAPSHOT, metadata.TIMESTAMP}
 
+// Roles lists the roles that have keys.
+func Roles() []string { return slices.Clone(roles) }
+
 // KeyFolder is where the role keys of a repository lie that are at hand. Any
 // file NAME.pem in it is a key; which role it belongs to is what root metadata
 // says, so a key may be brought back under whatever name.
@@ -169,6 +172,13 @@ func parseRoleKey(data []byte, path string) (*RoleKey, error) {
 
 // Private reports whether the private half is known.
 func (k *RoleKey) Private() bool { return k.private != nil }
+
+// PublicHalf is the key without its private half.
+func (k *RoleKey) PublicHalf() *RoleKey {
+	half := *k
+	half.private = nil
+	return &half
+}
 
 // WritePrivate writes the private half as PKCS #8 in PEM, readable by its owner
 // only. It never replaces a file.

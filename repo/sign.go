@@ -34,6 +34,7 @@ type publishing struct {
 	next     *metadata.Metadata[metadata.RootType] // the root to come; nil if none
 	changed  bool                                  // something was signed anew
 	below    bool                                  // and the next role must say so
+	stale    bool                                  // other targets were brought back than are wanted
 	warnings []string
 }
 

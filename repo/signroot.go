@@ -26,9 +26,6 @@ func (p *publishing) nextRoot() error {
 	if err != nil {
 		return err
 	}
-	if stale {
-		p.warn("%s was replaced: what came back is not the change that was asked for last", DraftPath(p.dir, metadata.ROOT))
-	}
 	days := p.config.Lifetimes.Root
 	switch {
 	case d != nil && d.root.Signed.Version <= p.state.root.Signed.Version:
@@ -52,7 +49,9 @@ func (p *publishing) nextRoot() error {
 		return err
 	}
 	if needs := d.Needs(); len(needs) > 0 {
-		p.warn("%s; what is in force expires on %s", p.awaiting(d).text(), p.state.root.Signed.Expires.Format(time.DateOnly))
+		waiting := p.awaiting(d)
+		waiting.stale = stale
+		p.warn("%s; what is in force expires on %s", waiting.text(), p.state.root.Signed.Expires.Format(time.DateOnly))
 		return p.saveDraft(d)
 	}
 	for _, role := range []string{metadata.SNAPSHOT, metadata.TIMESTAMP} {

@@ -34,6 +34,7 @@ type AwaitingError struct {
 	File  string // to be carried to the keys and back
 	Needs []Need
 	dir   string
+	stale bool // something else was brought back
 }
 
 func (e *AwaitingError) Error() string { return e.text() }
@@ -47,7 +48,11 @@ func (e *AwaitingError) text() string {
 		}
 		parts = append(parts, fmt.Sprintf("%d more signature(s) with a %s (%s)", n.Signatures, which, shortIDs(n.Keys)))
 	}
-	return fmt.Sprintf("%s waits for %s", e.File, strings.Join(parts, " and "))
+	text := fmt.Sprintf("%s waits for %s", e.File, strings.Join(parts, " and "))
+	if e.stale {
+		text += "; what came back was something else and was replaced by what is wanted now"
+	}
+	return text
 }
 
 // hinted is the error with what to do about it.
@@ -137,11 +142,9 @@ func (r *Repository) draftTargets() (map[string]*metadata.TargetFiles, error) {
 // what is to be published now; else nil, and they are forgotten.
 func (p *publishing) draftedTargets(targets map[string]*metadata.TargetFiles, least int64) (*metadata.Metadata[metadata.TargetsType], error) {
 	d, stale, err := p.loadDraft(metadata.TARGETS)
+	p.stale = stale
 	if err != nil || d == nil {
 		return nil, err
-	}
-	if stale {
-		p.warn("%s was replaced: what came back is not what is to be published", DraftPath(p.dir, metadata.TARGETS))
 	}
 	m := d.targets
 	age := p.config.Lifetimes.Targets
@@ -177,7 +180,9 @@ func (p *publishing) awaitTargets(m *metadata.Metadata[metadata.TargetsType]) (*
 			return nil, err
 		}
 	}
-	return p.awaiting(d), p.saveDraft(d)
+	waiting := p.awaiting(d)
+	waiting.stale = p.stale
+	return waiting, p.saveDraft(d)
 }
 
 // packagersOf reads the keyring that targets metadata names.

@@ -31,7 +31,8 @@ role keys lie beside the signing keys (pkgtool key), never in the folder.`,
   pkgtool repo serve build/repo --listen :8080
   pkgtool repo trust build/repo > root.json     # what clients pin`,
 	}
-	cmd.AddCommand(repoInit(app), repoAllow(app), repoAdd(app), repoPublish(app), repoList(app), repoCheck(app), repoServe(app), repoTrust(app), repoAdvisory(app))
+	cmd.AddCommand(repoInit(app), repoAllow(app), repoAdd(app), repoPublish(app), repoList(app), repoCheck(app), repoServe(app), repoTrust(app), repoAdvisory(app),
+		repoKey(app), repoSign(app), repoResign(app))
 	return []*cobra.Command{cmd}
 }
 
@@ -44,8 +45,8 @@ func repoInit(app *App) *cobra.Command {
 		Use: "init DIR", Short: "Make DIR a repository, and its role keys where there are none", Args: cobra.ExactArgs(1),
 		Long: `Makes DIR a repository and, under its name, one key for each of the four roles
 root, targets, snapshot and timestamp where there are none. Doing it again
-changes nothing. Take the root and targets keys offline once clients depend on
-the repository; timestamp and snapshot keys must be at hand to publish.
+changes nothing. It prints which keys to take offline, and pkgtool repo key --help
+says what each of them can do.
 
 Packages must be signed by an allowed packager: the keys given, else your
 default key. In a repository made with --development another build of the same
@@ -75,6 +76,7 @@ version and release takes the place of the first; elsewhere it is refused.`,
 			dir := filepath.Join(repoOptions().Keys, "repositories", r.Name())
 			return app.Print(map[string]any{"schema": 1, "name": r.Name(), "keys": dir}, func(w io.Writer) {
 				fmt.Fprintf(w, "repository %s in %s; its keys are in %s\n", r.Name(), args[0], dir)
+				fmt.Fprintf(w, adviceOffline, filepath.Join(dir, "root.pem"), filepath.Join(dir, "targets.pem"))
 			})
 		},
 	}
