@@ -32,7 +32,7 @@ role keys lie beside the signing keys (pkgtool key), never in the folder.`,
   pkgtool repo trust build/repo > root.json     # what clients pin`,
 	}
 	cmd.AddCommand(repoInit(app), repoAllow(app), repoAdd(app), repoPublish(app), repoList(app), repoCheck(app), repoServe(app), repoTrust(app), repoAdvisory(app),
-		repoKey(app), repoSign(app), repoResign(app))
+		repoKey(app), repoSign(app), repoResign(app), repoMirror(app))
 	return []*cobra.Command{cmd}
 }
 

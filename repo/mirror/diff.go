@@ -3,7 +3,6 @@ package mirror
 import (
 	"bytes"
 
-	"ashlar/repo"
 	"ashlar/repo/index"
 	"ashlar/repo/transport"
 	"ashlar/repo/tuf"
@@ -71,7 +70,7 @@ func readIndex(name string, data []byte) ([]index.Entry, error) {
 	if err != nil {
 		return nil, &tuf.Refusal{Kind: tuf.Lying, Err: err}
 	}
-	if repo.IndexTarget(header.Channel, header.Arch) != name {
+	if channel, arch, _ := indexTarget(name); header.Channel != channel || header.Arch != arch {
 		return nil, tuf.Refuse(tuf.Lying, "%s says that it is of %.40q.%.40q", name, header.Channel, header.Arch)
 	}
 	return entries, nil

@@ -111,7 +111,7 @@ type Result struct {
 	Needed       int       `json:"needed"`        // objects that were not there
 	NeededBytes  int64     `json:"needed_bytes"`  // bytes of them
 	Fetched      int       `json:"fetched"`       // objects that were transferred
-	FetchedBytes int64     `json:"fetched_bytes"` // bytes that came from sources, metadata included
+	FetchedBytes int64     `json:"fetched_bytes"` // bytes of objects that came from sources
 	Damaged      []string  `json:"damaged"`       // what was there with other content
 	Removed      int       `json:"removed"`       // objects removed after their grace period
 	RemovedBytes int64     `json:"removed_bytes"`

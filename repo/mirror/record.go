@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -52,4 +53,32 @@ func (r *record) write(ctx context.Context, s store.Store) error {
 		return err
 	}
 	return s.PutBytes(ctx, recordPath, append(data, '\n'))
+}
+
+// pin decides which root is trusted.
+func (r *record) pin(ctx context.Context, place fmt.Stringer, sources []*counted, o Options) error {
+	given := o.Root
+	if given == nil && o.Fingerprint != "" && r.Pinned == nil {
+		root, err := findRoot(ctx, o.Limits, sources, o.Fingerprint)
+		if err != nil {
+			return err
+		}
+		given = root
+	}
+	switch known := r.Pinned; {
+	case known != nil && given != nil && !bytes.Equal(known, given):
+		return fault.Mark(fmt.Errorf("%s is a mirror under another trusted root, with sha256 %s", place, sumOf(known)), fault.Security,
+			"leave out --root-file, or make a new mirror in another place")
+	case known != nil && o.Fingerprint != "" && plainFingerprint(o.Fingerprint) != sumOf(known):
+		return fault.Mark(fmt.Errorf("%s is a mirror under the trusted root with sha256 %s", place, sumOf(known)), fault.Security,
+			"leave out --fingerprint, or make a new mirror in another place")
+	case known != nil:
+		return nil
+	case given == nil:
+		return fault.Mark(fmt.Errorf("nothing says which root of %s is to be trusted", sources[0]), fault.Security,
+			"give --root-file FILE or --fingerprint SHA256, which `pkgtool repo trust` prints at the publisher's")
+	}
+	r.Pinned = given
+	r.State = trust.State{Format: 1, Pin: sumOf(given), Root: given}
+	return nil
 }

@@ -55,7 +55,7 @@ func stateOf(w *trust.Walk, s Settings) (*state, error) {
 			return nil, err
 		}
 		t := target{name, transport.Object{Path: file, Size: size, SHA256: sum}}
-		channel, arch, isIndex := repo.ParseIndexTarget(name)
+		channel, arch, isIndex := indexTarget(name)
 		switch {
 		case isIndex && !s.selects(channel, arch):
 			left = append(left, channel+"."+arch)
@@ -76,6 +76,16 @@ func stateOf(w *trust.Walk, s Settings) (*state, error) {
 		{repo.MetadataPath(metadata.SNAPSHOT, w.Snapshot().Version), w.Got.Snapshot},
 	}
 	return st, nil
+}
+
+// indexTarget takes the name of an index apart. There are two kinds: what a
+// channel offers for an arch, and, with .old, what it offered before and the
+// pool still has.
+func indexTarget(name string) (channel, arch string, ok bool) {
+	if current, old := strings.CutSuffix(name, ".old.zst"); old {
+		name = current + ".zst"
+	}
+	return repo.ParseIndexTarget(name)
 }
 
 // targetPath refuses targets that would be where other files are.

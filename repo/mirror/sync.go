@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"ashlar/pkgtool/fault"
-	"ashlar/repo"
 	"ashlar/repo/store"
 	"ashlar/repo/transport"
 	"ashlar/repo/trust"
@@ -150,39 +149,11 @@ func (r *run) remember(ctx context.Context) error {
 	if err := r.Settings.validate(); err != nil {
 		return err
 	}
-	if err := r.pin(ctx); err != nil {
+	if err := known.pin(ctx, r.to, r.sources, r.Options); err != nil {
 		return err
 	}
 	r.list, err = readList(ctx, r.Limits, r.to)
 	return err
-}
-
-// pin decides which root is trusted.
-func (r *run) pin(ctx context.Context) error {
-	given := r.Root
-	if given == nil && r.Fingerprint != "" && r.record.Pinned == nil {
-		root, err := findRoot(ctx, r.Limits, r.sources, r.Fingerprint)
-		if err != nil {
-			return err
-		}
-		given = root
-	}
-	switch known := r.record.Pinned; {
-	case known != nil && given != nil && !bytes.Equal(known, given):
-		return fault.Mark(fmt.Errorf("%s is a mirror under another trusted root, with sha256 %s", r.to, sumOf(known)), fault.Security,
-			"leave out --root, or make a new mirror in another place")
-	case known != nil && r.Fingerprint != "" && plainFingerprint(r.Fingerprint) != sumOf(known):
-		return fault.Mark(fmt.Errorf("%s is a mirror under the trusted root with sha256 %s", r.to, sumOf(known)), fault.Security,
-			"leave out --fingerprint, or make a new mirror in another place")
-	case known != nil:
-		return nil
-	case given == nil:
-		return fault.Mark(fmt.Errorf("nothing says which root of %s is to be trusted", r.sources[0]), fault.Security,
-			"give --root FILE or --fingerprint SHA256, which `pkgtool repo trust` prints at the publisher's")
-	}
-	r.record.Pinned = given
-	r.record.State = trust.State{Format: 1, Pin: sumOf(given), Root: given}
-	return nil
 }
 
 // follow walks to the current state of the first source that has a good one.
@@ -192,14 +163,11 @@ func (r *run) follow(ctx context.Context) error {
 	for _, s := range r.sources {
 		// Each source is judged by what was known before: one that is merely
 		// behind another that turned out broken has not gone back in time.
-		w := &trust.Walk{Limits: r.Limits, Source: s, Now: r.Now().UTC(), Got: r.record.State}
+		w := &trust.Walk{Limits: r.Limits, Source: s.Source, Now: r.Now().UTC(), Got: r.record.State}
 		err := r.walk(ctx, w)
 		if err == nil {
 			for _, f := range failures {
 				r.Warn(f)
-			}
-			if w.Oddity != nil {
-				r.Warn(failure(s, repo.TimestampPath, w.Oddity))
 			}
 			r.walked = s
 			return r.verified(ctx, w)

@@ -156,7 +156,7 @@ func TestOriginPublishesMeanwhile(t *testing.T) {
 	w := newWeb(t, o.dir)
 	var once sync.Once
 	w.before = func(_ http.ResponseWriter, path string) bool {
-		if strings.HasPrefix(path, "pool/") {
+		if strings.HasPrefix(path, "index/") {
 			once.Do(func() {
 				old := served(t, o.dir)
 				o.publish(1000, "b-1.0.0-1", "d-1.0.0-1") // another build of b
@@ -280,8 +280,9 @@ func TestGrace(t *testing.T) {
 	o.now = o.now.Add(3 * time.Hour)
 	o.publish(1000)
 	r = o.sync(dir, nil)
-	// The first build of a, the first index, targets, snapshot and keyring stays.
-	if r.Removed != 4 {
+	// The first index, targets and snapshot. The first build of a stays: the
+	// publisher offers it to lock files.
+	if r.Removed != 3 {
 		t.Errorf("%d removed: %+v", r.Removed, r)
 	}
 	o.good(dir)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"ashlar/repo/index/newer"
 	"ashlar/repo/store"
 	"ashlar/repo/transport"
 	"ashlar/repo/tuf"
@@ -231,7 +232,16 @@ func (r *run) index(ctx context.Context, t target) ([]byte, error) {
 	}
 	file := filepath.Join(r.scratch, t.SHA256)
 	var failures []error
+	old, err := r.oldIndex(ctx, t.name, r.list.base[t.name])
+	if err != nil || !newer.HasFrames(old) {
+		old = nil
+	}
 	for _, s := range r.inOrder() {
+		if old != nil {
+			if data, err := newer.Fetch(ctx, r.Limits, s, t.Object, old); err == nil {
+				return data, os.WriteFile(file, data, 0o644)
+			}
+		}
 		err := r.fetch(ctx, s, t.Object, file)
 		if err == nil {
 			return transport.ReadSmall(file, t.Size)
