@@ -39,6 +39,7 @@ var rooms = []struct {
 	{"pkgtool/release", []string{"signing", "pkgtool/pkgfile", "pkgtool/build", "repo", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "iso"}},
 	{"tests/boot", nil},
 	{"tests/bench", []string{"signing", "pkgtool/pkgfile", "pkgtool/build", "repo", "pkgtool/solver"}},
+	{"tests/conformance", []string{"repo"}},
 	{"tests/crash", nil},
 	{"tests/hostile", nil},
 	{"pkgtool/cli", []string{"signing", "kernel-config", "pkgtool", "repo", "iso", "installer", "tests/boot"}},
