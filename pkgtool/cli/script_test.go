@@ -21,13 +21,13 @@ func TestMain(m *testing.M) {
 	sandbox.MaybeInit() // does not return in pid 1 of a build
 	testscript.Main(m, map[string]func(){
 		"pkgtool": func() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
-		"index":   func() { os.Exit(index()) },
+		"index":   func() { os.Exit(indexProgram()) },
 	})
 }
 
-// index is a program with a trigger, which a script makes a package of: it lists
+// indexProgram is a program with a trigger, which a script makes a package of: it lists
 // /usr/share/indexed in /etc/index and /usr/share/index.cache.
-func index() int {
+func indexProgram() int {
 	entries, err := os.ReadDir("/usr/share/indexed")
 	if err != nil {
 		fmt.Println(err)

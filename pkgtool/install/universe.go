@@ -108,17 +108,23 @@ func (u *universe) addEntry(e client.Entry) (*solver.Package, error) {
 		return nil, nil
 	}
 	u.known[key] = true
-	v, err := e.EVR()
+	p, err := Offered(e)
 	if err != nil {
-		return nil, fmt.Errorf("repository %s: %w", e.Repo, err)
-	}
-	p := &solver.Package{Name: e.Name, Version: v, Arch: e.Arch, Repo: e.Repo, Priority: e.Priority, InstallOnly: e.InstallOnly, Vendor: e.Vendor, ID: e.Manifest}
-	if err := (relations{e.Requires, e.Provides, e.Conflicts, e.Replaces, e.Recommends, e.Supplements}).into(p); err != nil {
 		return nil, fmt.Errorf("repository %s: %w", e.Repo, err)
 	}
 	u.packages = append(u.packages, p)
 	u.entries[p] = e
 	return p, nil
+}
+
+// Offered is a package on offer as the solver sees it.
+func Offered(e client.Entry) (*solver.Package, error) {
+	v, err := e.EVR()
+	if err != nil {
+		return nil, err
+	}
+	p := &solver.Package{Name: e.Name, Version: v, Arch: e.Arch, Repo: e.Repo, Priority: e.Priority, InstallOnly: e.InstallOnly, Vendor: e.Vendor, ID: e.Manifest}
+	return p, (relations{e.Requires, e.Provides, e.Conflicts, e.Replaces, e.Recommends, e.Supplements}).into(p)
 }
 
 // addFile adds a package file and returns the dependency that means exactly it.
