@@ -73,7 +73,8 @@ type advisoryLine struct {
 	Aliases   []string  `json:"aliases,omitempty"`
 	Modified  time.Time `json:"modified"`
 	Summary   string    `json:"summary,omitempty"`
-	Packages  []string  `json:"packages"`
+	Packages  []string  `json:"packages"`            // that are on offer here
+	Elsewhere []string  `json:"elsewhere,omitempty"` // that are not
 	Withdrawn bool      `json:"withdrawn,omitempty"`
 	Link      string    `json:"-"`
 }
@@ -94,8 +95,16 @@ func (s *state) advisoryList(page int) *advisoryList {
 	}
 	first := (page - 1) * advisoryPages
 	for _, a := range sorted[first:min(first+advisoryPages, len(sorted))] {
-		l.Advisories = append(l.Advisories, advisoryLine{a.ID, some(a.Aliases), a.Modified, line(a.Summary, maxSummary),
-			some(a.Packages()), !a.Withdrawn.IsZero(), advisoryLink(a.ID)})
+		one := advisoryLine{ID: a.ID, Aliases: some(a.Aliases), Modified: a.Modified, Summary: line(a.Summary, maxSummary),
+			Packages: []string{}, Withdrawn: !a.Withdrawn.IsZero(), Link: advisoryLink(a.ID)}
+		for _, name := range some(a.Packages()) {
+			if _, offered := slices.BinarySearch(s.names, name); offered {
+				one.Packages = append(one.Packages, name)
+			} else {
+				one.Elsewhere = append(one.Elsewhere, name)
+			}
+		}
+		l.Advisories = append(l.Advisories, one)
 	}
 	return l
 }

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 )
@@ -20,10 +19,6 @@ type hit struct {
 	Channel string   `json:"channel"`
 	Summary string   `json:"summary"`
 	Because []string `json:"provides,omitempty"` // what it provides that has the words
-
-	shelf *shelf
-	n     int
-	rank  int
 }
 
 // found is the answer to a query.
@@ -34,40 +29,38 @@ type found struct {
 	Pages int   `json:"pages"`
 }
 
+// match says that a package of a shelf fits, and how well: lower ranks are better.
+type match struct {
+	shelf   *shelf
+	n, rank int
+}
+
+func (m match) name() string { return m.shelf.names[m.n] }
+
 // search finds packages by name, summary and what they provide. The best fit
 // comes first; packages that fit equally well are in the order of their names.
 func (s *state) search(q query) (*found, error) {
-	all := map[string]hit{}
+	var all []match // in the order of names, each once
 	for _, shelf := range s.shelves {
 		if len(q.words) == 0 || q.Channel != "" && q.Channel != shelf.Channel || q.Arch != "" && q.Arch != shelf.Arch {
 			continue
 		}
-		if !q.File {
-			hits, err := shelf.Search(q.words)
-			if err != nil {
-				return nil, err
-			}
-			for _, h := range hits {
-				keep(all, hit{Name: h.Name, shelf: shelf, n: h.Package, rank: h.Rank})
-			}
+		matches, err := shelf.matches(q)
+		if err != nil {
+			return nil, err
 		}
-		if slices.ContainsFunc(q.words, func(w string) bool { return len(w) < shortest }) {
-			continue
-		}
-		shelf.providing(q.words, func(n int) bool {
-			keep(all, hit{Name: shelf.names[n], shelf: shelf, n: n, rank: byOffer})
-			return true
-		})
+		all = merge(all, matches)
 	}
-	sorted := make([]hit, 0, len(all))
-	for _, h := range all {
-		sorted = append(sorted, h)
+	var ranked [byOffer + 1][]match
+	for _, m := range all {
+		ranked[m.rank] = append(ranked[m.rank], m)
 	}
-	slices.SortFunc(sorted, func(a, b hit) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.Name, b.Name)) })
-	f := &found{query: q, Total: len(sorted), Pages: (len(sorted) + perPage - 1) / perPage, Hits: []hit{}}
-	first := min((q.Page-1)*perPage, len(sorted))
-	for _, h := range sorted[first:min(first+perPage, len(sorted))] {
-		if err := h.fill(q.words); err != nil {
+	all = slices.Concat(ranked[:]...)
+	f := &found{query: q, Total: len(all), Pages: (len(all) + perPage - 1) / perPage, Hits: []hit{}}
+	first := min((q.Page-1)*perPage, len(all))
+	for _, m := range all[first:min(first+perPage, len(all))] {
+		h, err := m.hit(q.words)
+		if err != nil {
 			return nil, err
 		}
 		f.Hits = append(f.Hits, h)
@@ -75,35 +68,67 @@ func (s *state) search(q query) (*found, error) {
 	return f, nil
 }
 
+// matches returns the packages of a shelf that fit, of each name one.
+func (s *shelf) matches(q query) (matches []match, err error) {
+	if !q.File {
+		hits, err := s.Search(q.words)
+		if err != nil {
+			return nil, err
+		}
+		matches = make([]match, 0, len(hits))
+		for _, h := range hits {
+			matches = append(matches, match{s, h.Package, min(h.Rank, byOffer-1)})
+		}
+	}
+	if slices.ContainsFunc(q.words, func(w string) bool { return len(w) < shortest }) {
+		return matches, nil
+	}
+	var offers []match
+	for n := range s.providing(q.words) {
+		if last := len(offers) - 1; last >= 0 && offers[last].name() == s.names[n] {
+			offers[last].n = n // newer
+			continue
+		}
+		offers = append(offers, match{s, n, byOffer})
+	}
+	return merge(matches, offers), nil
+}
+
+// merge joins two lists in the order of names. Of a name that both have it takes
+// the package of the first, and the better rank.
+func merge(a, b []match) []match {
+	if len(a) == 0 {
+		return b
+	}
+	all := make([]match, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		switch c := strings.Compare(a[0].name(), b[0].name()); {
+		case c < 0:
+			all, a = append(all, a[0]), a[1:]
+		case c > 0:
+			all, b = append(all, b[0]), b[1:]
+		default:
+			a[0].rank = min(a[0].rank, b[0].rank)
+			b = b[1:]
+		}
+	}
+	return append(append(all, a...), b...)
+}
+
 // Turn leads to the other pages of the answer.
 func (f *found) Turn() turn { return turning(f.Page, f.Pages, f.link) }
 
-// keep remembers a hit unless a better one of that name is there: one of a
-// shelf that comes earlier, or of the same shelf and newer.
-func keep(all map[string]hit, h hit) {
-	known, ok := all[h.Name]
-	if !ok {
-		all[h.Name] = h
-		return
-	}
-	known.rank = min(known.rank, h.rank)
-	if known.rank == byOffer && known.shelf == h.shelf {
-		known.n = max(known.n, h.n)
-	}
-	all[h.Name] = known
-}
-
 const maxBecause = 3
 
-// fill reads what is shown of a hit.
-func (h *hit) fill(words []string) error {
-	e, err := h.shelf.Entry(h.n)
+// hit reads what is shown of a match.
+func (m match) hit(words []string) (hit, error) {
+	e, err := m.shelf.Entry(m.n)
 	if err != nil {
-		return err
+		return hit{}, err
 	}
-	h.Version, h.Arch, h.Channel, h.Summary = label(&e, false), e.Arch, h.shelf.Channel, line(e.Summary, maxSummary)
-	if h.rank < byOffer {
-		return nil
+	h := hit{Name: e.Name, Version: label(&e, false), Arch: e.Arch, Channel: m.shelf.Channel, Summary: line(e.Summary, maxSummary)}
+	if m.rank < byOffer {
+		return h, nil
 	}
 	for _, text := range e.Provides {
 		lower := strings.ToLower(text)
@@ -113,5 +138,5 @@ func (h *hit) fill(words []string) error {
 			}
 		}
 	}
-	return nil
+	return h, nil
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"encoding/hex"
+	"iter"
 	"slices"
 	"strings"
 
@@ -57,28 +58,27 @@ func (s *shelf) named(name string) (first, end int) {
 	return first, end
 }
 
-// newest reports whether a package is the last, which is the newest, of its name.
-func (s *shelf) newest(n int) bool { return n+1 == len(s.names) || s.names[n+1] != s.names[n] }
-
-// providing calls yield with the numbers of the packages whose provides hold all
-// words, in lower case, until it returns false.
-func (s *shelf) providing(words []string, yield func(n int) bool) {
-	longest := slices.MaxFunc(words, func(a, b string) int { return len(a) - len(b) })
-	for at := 0; at < len(s.provides); {
-		found := bytes.Index(s.provides[at:], []byte(longest))
-		if found < 0 {
-			return
-		}
-		n, _ := slices.BinarySearch(s.ends, at+found+1)
-		begin := 0
-		if n > 0 {
-			begin = s.ends[n-1]
-		}
-		line := s.provides[begin:s.ends[n]]
-		at = s.ends[n]
-		all := !slices.ContainsFunc(words, func(w string) bool { return !bytes.Contains(line, []byte(w)) })
-		if all && !yield(n) {
-			return
+// providing finds the packages whose provides hold all words, in lower case, by
+// number.
+func (s *shelf) providing(words []string) iter.Seq[int] {
+	longest := []byte(slices.MaxFunc(words, func(a, b string) int { return len(a) - len(b) }))
+	return func(yield func(n int) bool) {
+		for at := 0; at < len(s.provides); {
+			found := bytes.Index(s.provides[at:], longest)
+			if found < 0 {
+				return
+			}
+			n, _ := slices.BinarySearch(s.ends, at+found+1)
+			begin := 0
+			if n > 0 {
+				begin = s.ends[n-1]
+			}
+			line := s.provides[begin:s.ends[n]]
+			at = s.ends[n]
+			all := !slices.ContainsFunc(words, func(w string) bool { return !bytes.Contains(line, []byte(w)) })
+			if all && !yield(n) {
+				return
+			}
 		}
 	}
 }
