@@ -33,7 +33,7 @@ and 4 if clients refuse the repository, now or since nothing was published yet.`
 				Schema int `json:"schema"`
 				*repo.Status
 			}{1, s}
-			if err := app.Print(result, func(w io.Writer) { printStatus(w, s) }); err != nil {
+			if err := app.Print(result, func(w io.Writer) { printRepoStatus(w, s) }); err != nil {
 				return err
 			}
 			if len(s.Problems) > 0 {
@@ -44,7 +44,7 @@ and 4 if clients refuse the repository, now or since nothing was published yet.`
 	}
 }
 
-func printStatus(w io.Writer, s *repo.Status) {
+func printRepoStatus(w io.Writer, s *repo.Status) {
 	published := "never"
 	if !s.Published.IsZero() {
 		published = s.Published.Format(time.RFC3339)
