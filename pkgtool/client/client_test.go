@@ -17,6 +17,7 @@ import (
 	"ashlar/repo"
 	"ashlar/repo/index"
 	"ashlar/repo/repotest"
+	"ashlar/repo/serve"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
@@ -125,7 +126,7 @@ func TestResume(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, _ := newWorld(t)
-			h, err := repo.NewHandler(w.dir)
+			h, err := serve.New(w.dir, serve.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -168,7 +169,7 @@ func TestResume(t *testing.T) {
 // end, by ranges.
 func TestBreakingOff(t *testing.T) {
 	w, _ := newWorld(t)
-	h, err := repo.NewHandler(w.dir)
+	h, err := serve.New(w.dir, serve.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"ashlar/pkgtool/fault"
 	"ashlar/repo"
 	"ashlar/repo/repotest"
+	"ashlar/repo/serve"
 	"ashlar/repo/tuf"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -270,7 +271,7 @@ func (a attack) handler(w *world, older string) http.Handler {
 	if a.evil == nil {
 		dir = older
 	}
-	good, err := repo.NewHandler(dir)
+	good, err := serve.New(dir, serve.Options{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -469,7 +470,7 @@ func TestHalfSyncedMirror(t *testing.T) {
 	if _, err := w.client(behind).Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	good, err := repo.NewHandler(w.dir)
+	good, err := serve.New(w.dir, serve.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -485,7 +486,7 @@ func TestHalfSyncedMirror(t *testing.T) {
 // TestSlowButLegal: a mirror above the minimum rate is used.
 func TestSlowButLegal(t *testing.T) {
 	w, _ := newWorld(t)
-	good, err := repo.NewHandler(w.dir)
+	good, err := serve.New(w.dir, serve.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

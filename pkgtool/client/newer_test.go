@@ -110,7 +110,7 @@ func TestNewerIndexOdd(t *testing.T) {
 		"status 416": func(_ []byte, rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(416) },
 		"other range": func(data []byte, rw http.ResponseWriter, req *http.Request) {
 			req.Header.Set("Range", "bytes=7-9")
-			serve(data, rw, req)
+			serveData(data, rw, req)
 		},
 		"wrong frames": func(data []byte, rw http.ResponseWriter, req *http.Request) {
 			data = slices.Clone(data)
@@ -118,7 +118,7 @@ func TestNewerIndexOdd(t *testing.T) {
 			for i := range data[size:] {
 				data[int(size)+i] ^= 1
 			}
-			serve(data, rw, req)
+			serveData(data, rw, req)
 		},
 		"a range that ends early": func(data []byte, rw http.ResponseWriter, req *http.Request) {
 			var first, last int
@@ -165,7 +165,7 @@ func TestNewerIndexOdd(t *testing.T) {
 	}
 }
 
-func serve(data []byte, rw http.ResponseWriter, req *http.Request) {
+func serveData(data []byte, rw http.ResponseWriter, req *http.Request) {
 	http.ServeContent(rw, req, "", time.Time{}, strings.NewReader(string(data)))
 }
 

@@ -22,6 +22,7 @@ import (
 	"ashlar/repo"
 	"ashlar/repo/index"
 	"ashlar/repo/repotest"
+	"ashlar/repo/serve"
 	"ashlar/repo/transport"
 	"ashlar/signing"
 
@@ -124,7 +125,7 @@ func (w *world) client(urls ...string) *client.Client {
 // serve serves a repository folder with our own handler.
 func (w *world) serve(dir string) string {
 	w.t.Helper()
-	h, err := repo.NewHandler(dir)
+	h, err := serve.New(dir, serve.Options{})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 
-	"ashlar/repo"
+	"ashlar/repo/serve"
 	"ashlar/tests/bench/data"
 )
 
@@ -63,7 +63,7 @@ type transferred struct{ all, packages, requests int64 }
 // upgradeFrom upgrades root from a server of its own and counts the bytes of
 // the answers' bodies.
 func (b *bench) upgradeFrom(ctx context.Context, root string, wrap func(http.Handler) http.Handler) (transferred, error) {
-	files, err := repo.NewHandler(b.dataset.Repository(data.Upgrade))
+	files, err := serve.New(b.dataset.Repository(data.Upgrade), serve.Options{})
 	if err != nil {
 		return transferred{}, err
 	}

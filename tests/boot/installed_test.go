@@ -75,7 +75,7 @@ func TestInstalledDiskBoots(t *testing.T) {
 	}
 
 	vm := bootISO(t, boot.Options{Net: true, Drives: []boot.Drive{{Path: disk}}})
-	connect(t, vm, serve(t, published))
+	connect(t, vm, serveRepository(t, published))
 	run(t, vm, "cat > answers.yaml <<'END'\n"+answers+"END")
 	if plan := run(t, vm, "pkgtool installer plan answers.yaml"); !strings.Contains(plan, "write a GPT partition table to /dev/vda") {
 		t.Errorf("plan:\n%s", plan)
@@ -98,7 +98,7 @@ func TestInstalledDiskBoots(t *testing.T) {
 	if got := run(t, vm, "pkgtool verify >/dev/null; pkgtool list"); !strings.Contains(got, "linux-virt") {
 		t.Errorf("installed:\n%s", got)
 	}
-	connect(t, vm, serve(t, published))
+	connect(t, vm, serveRepository(t, published))
 	run(t, vm, "pkgtool install --yes dropbear")
 	powerOff(t, vm)
 

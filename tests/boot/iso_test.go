@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"ashlar/repo"
+	"ashlar/repo/serve"
 	"ashlar/tests/boot"
 )
 
@@ -93,16 +92,21 @@ func TestISOBoots(t *testing.T) {
 	}
 }
 
-// serve serves a repository to guests and returns its URL as they see it.
-func serve(t *testing.T, dir string) string {
+// serveRepository serves a repository to guests and returns its URL as they see it.
+func serveRepository(t *testing.T, dir string) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	server, err := serve.New(dir, serve.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- repo.Serve(ctx, dir, listener, io.Discard) }()
+	go func() { done <- server.Serve(ctx, serve.Listener{Listener: listener}) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -124,7 +128,7 @@ func connect(t *testing.T, vm *boot.VM, url string) {
 func TestISOInstallsOverHTTP(t *testing.T) {
 	published := built(t, "ASHLAR_REPO", "repo")
 	vm := bootISO(t, boot.Options{Net: true})
-	connect(t, vm, serve(t, published))
+	connect(t, vm, serveRepository(t, published))
 
 	if _, code, err := vm.Run(t.Context(), "command -v dropbear"); err != nil || code == 0 {
 		t.Fatalf("dropbear is there before it is installed (%v)", err)
@@ -170,7 +174,7 @@ func TestISORefusesATamperedMirror(t *testing.T) {
 			c.tamper(t, dir)
 			// What an earlier mirror gave must not stand in for this one's.
 			run(t, vm, "rm -rf /var/lib/pkgtool/repositories /var/cache/pkgtool")
-			connect(t, vm, serve(t, dir))
+			connect(t, vm, serveRepository(t, dir))
 			output, code, err := vm.Run(t.Context(), "pkgtool refresh && pkgtool install --yes tree")
 			if err != nil {
 				t.Fatal(err)
@@ -188,7 +192,7 @@ func TestISORefusesATamperedMirror(t *testing.T) {
 	}
 	// The machine is not harmed: from an honest mirror the same request works.
 	run(t, vm, "rm -rf /var/lib/pkgtool/repositories /var/cache/pkgtool")
-	connect(t, vm, serve(t, published))
+	connect(t, vm, serveRepository(t, published))
 	run(t, vm, "pkgtool refresh && pkgtool install --yes tree && tree --version")
 }
 
