@@ -114,6 +114,10 @@ test)
 		git git
 		dose-debcheck dose-distcheck
 		tar tar
+		chromium-headless-shell chromium-headless-shell
+		/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
+		tidy tidy
+		w3m w3m
 	TOOLS
 	;;
 bench)

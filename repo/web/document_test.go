@@ -192,3 +192,18 @@ func sum(data []byte) string {
 	s := sha256.Sum256(data)
 	return hex.EncodeToString(s[:])
 }
+
+// replace puts something else in the place of a package file.
+func replace(t *testing.T, dir, name string, with func(path string) error) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, "pool", "*", "*", "*"+name+".*"))
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	if err := os.Remove(found[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := with(found[0]); err != nil {
+		t.Fatal(err)
+	}
+}
