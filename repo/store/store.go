@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ashlar/pkgtool/fault"
+	"ashlar/repo/oci"
 	"ashlar/repo/transport"
 )
 
@@ -76,6 +77,17 @@ var openers = map[string]func(ctx context.Context, u *url.URL) (Store, error){
 		}
 		return OpenDir(filepath.Clean(u.Path))
 	},
+	oci.Scheme:      openRegistry,
+	oci.PlainScheme: openRegistry,
+}
+
+// ObjectSchemes are the schemes of object storage, which package blob registers
+// in programs that have it.
+var ObjectSchemes = []string{"s3", "gs", "azblob"}
+
+// Register adds a kind of stores. Programs call it while they start.
+func Register(scheme string, open func(ctx context.Context, u *url.URL) (Store, error)) {
+	openers[scheme] = open
 }
 
 // Open opens the store that text names: a URL, or the path of a folder, which

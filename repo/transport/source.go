@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"ashlar/repo/oci"
 	"ashlar/repo/tuf"
 
 	"golang.org/x/sys/unix"
@@ -36,11 +37,16 @@ type Answer struct {
 	Whole  bool  // the file from its beginning to its end
 }
 
-// ParseURL reads the URL of a repository: http, https or file.
+// ParseURL reads the URL of a repository: http, https, file, oci, or oci+http
+// for a registry without TLS.
 func ParseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("url %q: %w", text, err)
+	}
+	if oci.IsURL(u) {
+		_, err := oci.PlaceOf(u)
+		return u, err
 	}
 	switch {
 	case u.RawQuery != "" || u.Fragment != "":
@@ -50,7 +56,7 @@ func ParseURL(text string) (*url.URL, error) {
 	case u.Scheme == "file":
 	case (u.Scheme == "http" || u.Scheme == "https") && u.Host != "":
 	default:
-		return nil, fmt.Errorf("url %q: use http, https or file", text)
+		return nil, fmt.Errorf("url %q: use http, https, file or oci", text)
 	}
 	return u, nil
 }
@@ -65,7 +71,14 @@ func Open(text string, client *http.Client) (Source, error) {
 	if u.Scheme == "file" {
 		return Folder{filepath.Clean(u.Path)}, nil
 	}
-	return &Server{u, client}, nil
+	if oci.IsURL(u) {
+		place, err := oci.PlaceOf(u)
+		if err != nil {
+			return nil, err
+		}
+		return NewRegistry(place, RegistryClient(client))
+	}
+	return &Server{base: u, client: client}, nil
 }
 
 // Folder is a source on this machine.

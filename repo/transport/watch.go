@@ -23,6 +23,7 @@ type Watch struct {
 func Watched(ctx context.Context, l Limits) (context.Context, *Watch) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := &Watch{cancel: cancel}
+	ctx = context.WithValue(ctx, watchKey{}, w)
 	least := int64(float64(l.MinimumRate) * l.Stall.Seconds())
 	go func() {
 		tick := time.NewTicker(l.Stall)
@@ -42,6 +43,18 @@ func Watched(ctx context.Context, l Limits) (context.Context, *Watch) {
 		}
 	}()
 	return ctx, w
+}
+
+// watchKey is under which a context knows its watch.
+type watchKey struct{}
+
+// watched counts what a source reads on its way to an answer, such as lists of
+// files, for the watch of ctx.
+func watched(ctx context.Context, r io.Reader) io.Reader {
+	if w, ok := ctx.Value(watchKey{}).(*Watch); ok {
+		return &counting{r, w}
+	}
+	return r
 }
 
 // Count notes that bytes have arrived.
