@@ -86,23 +86,28 @@ func Encode(channel, arch string, entries []Entry) (data []byte, plain int64, er
 }
 
 // appendLines writes the lines of valid entries.
-func appendLines(text []byte, entries []Entry) ([]byte, error) {
-	b := bytes.NewBuffer(text)
-	enc := json.NewEncoder(b)
-	enc.SetEscapeHTML(false)
+func appendLines(text []byte, entries []Entry) (_ []byte, err error) {
 	for i := range entries {
 		if err := entries[i].Validate(); err != nil {
 			return nil, err
 		}
-		before := b.Len()
-		if err := enc.Encode(&entries[i]); err != nil {
+		before := len(text)
+		if text, err = appendLine(text, &entries[i]); err != nil {
 			return nil, err
 		}
-		if b.Len()-before > maxLine {
-			return nil, fmt.Errorf("package %s: its line has %d bytes; at most %d are allowed", entries[i].ID(), b.Len()-before, maxLine)
+		if len(text)-before > maxLine {
+			return nil, fmt.Errorf("package %s: its line has %d bytes; at most %d are allowed", entries[i].ID(), len(text)-before, maxLine)
 		}
 	}
-	return b.Bytes(), nil
+	return text, nil
+}
+
+func appendLine(text []byte, e *Entry) ([]byte, error) {
+	b := bytes.NewBuffer(text)
+	enc := json.NewEncoder(b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(e)
+	return b.Bytes(), err
 }
 
 // Decode reads an index. Its input is expected to have matched a signed hash;

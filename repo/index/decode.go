@@ -179,7 +179,7 @@ func (r *lineReader) parse(line []byte) (e Entry, err error) {
 	if len(line) >= maxLine {
 		return e, bufio.ErrTooLong
 	}
-	if err := json.Unmarshal(line, &e); err != nil {
+	if e, err = parseLine(line); err != nil {
 		return e, err
 	}
 	if err := e.Validate(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"ashlar/pkgtool/version"
@@ -60,10 +61,10 @@ func (e *Entry) PoolPath() string {
 	}
 	epoch := ""
 	if e.Epoch != 0 {
-		epoch = fmt.Sprintf("%d.", e.Epoch)
+		epoch = strconv.FormatUint(uint64(e.Epoch), 10) + "."
 	}
-	return fmt.Sprintf("pool/%s/%s/%s.%s-%s%s-%d.%s.ashlar", e.Name[:1], e.Name,
-		e.SHA256[:poolHash], e.Name, epoch, e.Version, e.Release, e.Arch)
+	return "pool/" + e.Name[:1] + "/" + e.Name + "/" + e.SHA256[:poolHash] + "." + e.Name + "-" + epoch + e.Version +
+		"-" + strconv.FormatUint(uint64(e.Release), 10) + "." + e.Arch + ".ashlar"
 }
 
 // poolHash is how many hex digits of the file's sha256 its name carries. They
@@ -106,24 +107,37 @@ func Difference(indexed, actual *Entry) (field, says, is string) {
 }
 
 // Sort puts entries in the order of an index: name, then version, release and
-// epoch as ordered values, then arch and hash.
+// epoch as ordered values, then arch and hash. The error is about a version that
+// is none; versions are looked at where names are equal.
 func Sort(entries []Entry) error {
-	versions := make(map[string]version.Version, len(entries))
-	for i := range entries {
-		v, err := entries[i].EVR()
-		if err != nil {
-			return fmt.Errorf("package %s: %w", entries[i].ID(), err)
-		}
-		versions[entries[i].SHA256] = v
-	}
+	var failure error
 	slices.SortFunc(entries, func(a, b Entry) int {
-		if c := cmp.Compare(a.Name, b.Name); c != 0 {
-			return c
+		c, err := Compare(&a, &b)
+		if err != nil {
+			failure = err
 		}
-		if c := versions[a.SHA256].Compare(versions[b.SHA256]); c != 0 {
-			return c
-		}
-		return cmp.Or(cmp.Compare(a.Arch, b.Arch), cmp.Compare(a.SHA256, b.SHA256))
+		return c
 	})
-	return nil
+	return failure
+}
+
+// Compare tells which of two entries comes first in an index.
+func Compare(a, b *Entry) (int, error) {
+	if c := strings.Compare(a.Name, b.Name); c != 0 {
+		return c, nil
+	}
+	if a.Epoch != b.Epoch || a.Version != b.Version || a.Release != b.Release {
+		v, err := a.EVR()
+		if err != nil {
+			return 0, fmt.Errorf("package %s: %w", a.ID(), err)
+		}
+		w, err := b.EVR()
+		if err != nil {
+			return 0, fmt.Errorf("package %s: %w", b.ID(), err)
+		}
+		if c := v.Compare(w); c != 0 {
+			return c, nil
+		}
+	}
+	return cmp.Or(strings.Compare(a.Arch, b.Arch), strings.Compare(a.SHA256, b.SHA256)), nil
 }

@@ -2,33 +2,60 @@ package index
 
 import (
 	"fmt"
-	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
+// What characters may be in a name, a version, and so on.
 const (
-	lower  = "abcdefghijklmnopqrstuvwxyz"
-	digits = "0123456789"
-	upper  = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	isName byte = 1 << iota
+	isVersion
+	isArch
+	isSum
+	isLetter
+	isDigit
 )
 
-// word reports whether s has 1 to max characters, all of set, the first of
-// first. (Regular expressions would cost every start of the program.)
-func word(s string, max int, first, set string) bool {
-	return s != "" && len(s) <= max && strings.ContainsRune(first, rune(s[0])) && strings.Trim(s, set) == ""
+var characters = func() (of [256]byte) {
+	for set, with := range map[string]byte{
+		"abcdef":                     isSum,
+		"abcdefghijklmnopqrstuvwxyz": isName | isVersion | isArch | isLetter,
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ": isVersion,
+		"0123456789":                 isName | isVersion | isArch | isSum | isDigit,
+		"+._-":                       isName,
+		".~-":                        isVersion,
+		"_":                          isArch,
+	} {
+		for _, c := range []byte(set) {
+			of[c] |= with
+		}
+	}
+	return of
+}()
+
+// word reports whether s has 1 to max characters, all of a kind. (Regular
+// expressions would cost every start of the program.)
+func word(s string, max int, kind byte) bool {
+	for i := range len(s) {
+		if characters[s[i]]&kind == 0 {
+			return false
+		}
+	}
+	return s != "" && len(s) <= max
 }
 
-func validName(s string) bool { return word(s, maxName, lower+digits, lower+digits+"+._-") }
+func begins(s string, kind byte) bool { return s != "" && characters[s[0]]&kind != 0 }
 
-func validArch(s string) bool { return word(s, 32, lower+digits+"_", lower+digits+"_") }
+func validName(s string) bool { return begins(s, isLetter|isDigit) && word(s, maxName, isName) }
 
-func validSum(s string) bool { return len(s) == 64 && word(s, 64, digits+"abcdef", digits+"abcdef") }
+func validArch(s string) bool { return word(s, 32, isArch) }
+
+func validSum(s string) bool { return len(s) == 64 && word(s, 64, isSum) }
 
 // validVersion looks at the shape only; whether it is a semantic version is
 // package version's matter.
 func validVersion(s string) bool {
-	return word(s, 128, lower+upper+digits, lower+upper+digits+".~-")
+	return (begins(s, isVersion) && s[0] != '.' && s[0] != '~' && s[0] != '-') && word(s, 128, isVersion)
 }
 
 // Validate says what is wrong with an entry, whoever made it.
@@ -82,7 +109,17 @@ func (e *Entry) validateTexts() error {
 }
 
 func plain(s string) bool {
-	if len(s) > maxString || !utf8.ValidString(s) {
+	if len(s) > maxString {
+		return false
+	}
+	ascii := true // and printable, as nearly all is
+	for i := range len(s) {
+		ascii = ascii && s[i] >= ' ' && s[i] <= '~'
+	}
+	if ascii {
+		return true
+	}
+	if !utf8.ValidString(s) {
 		return false
 	}
 	for _, r := range s {
