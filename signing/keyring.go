@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sort"
 	"sync"
+	"time"
 
 	"ashlar/pkgtool/fault"
 
@@ -85,6 +86,23 @@ func (kr *Keyring) Key(fingerprint string) *PublicKey {
 		if k.Fingerprint() == fingerprint {
 			return k
 		}
+	}
+	return nil
+}
+
+// Usable is nil if the key of this primary fingerprint is in the keyring, and
+// neither expired nor revoked at that time. Whether a signature is good only
+// Verify can say.
+func (kr *Keyring) Usable(fingerprint string, at time.Time) (err error) {
+	defer guard("look at a key", &err)
+	key := kr.Key(fingerprint)
+	if key == nil {
+		return fmt.Errorf("key %.40s: %w", fingerprint, ErrUnsigned)
+	}
+	kr.mu.Lock()
+	defer kr.mu.Unlock()
+	if err := usableNow(key.entity, at); err != nil {
+		return fmt.Errorf("%w: key %s: %w", ErrKeyNotValid, fingerprint, err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/query"
@@ -19,7 +20,9 @@ func auditCommand(app *App) *cobra.Command {
 		Use: "audit [NAME...]", Short: "Compare the installed packages with the security advisories of the repositories",
 		ValidArgsFunction: app.completeInstalled,
 		Long: `Compares the installed packages, all or those named, with the security advisories
-that came with the last refresh. Exits with 4 if an installed package is affected.`,
+that came with the last refresh, and their packagers with those that the
+repositories allow now: a package whose packager was taken out would not be
+installed any more. Exits with 4 if it finds any.`,
 		Example: `  pkgtool refresh && pkgtool audit
   pkgtool audit --json | jq -r '.findings[].advisory'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -55,11 +58,17 @@ that came with the last refresh. Exits with 4 if an installed package is affecte
 					}
 					return all
 				})
-				err := app.Print(map[string]any{"schema": 1, "advisories": len(advisories), "findings": findings}, func(w io.Writer) {
+				disowned := query.FindDisowned(records, offers.Packagers, time.Now())
+				err := app.Print(map[string]any{"schema": 1, "advisories": len(advisories), "findings": findings, "disowned": disowned}, func(w io.Writer) {
 					printFindings(w, findings, len(advisories))
+					printDisowned(w, disowned)
 				})
 				if err == nil && len(findings) > 0 {
 					err = fault.Mark(fmt.Errorf("%d known vulnerabilities in installed packages", len(findings)), fault.Security, "pkgtool upgrade")
+				}
+				if err == nil && len(disowned) > 0 {
+					err = fault.Mark(fmt.Errorf("%d installed packages are by packagers who are no longer allowed", len(disowned)), fault.Security,
+						"pkgtool upgrade, or remove them: their repository would not hand them out today")
 				}
 				return err
 			})
@@ -80,6 +89,12 @@ func printFindings(w io.Writer, findings []query.Finding, advisories int) {
 	}
 	if len(findings) == 0 {
 		fmt.Fprintf(w, "no installed package is affected by any of %d advisories\n", advisories)
+	}
+}
+
+func printDisowned(w io.Writer, disowned []query.Disowned) {
+	for _, d := range disowned {
+		fmt.Fprintf(w, "%s %s: signed only by %s, whom repository %s no longer allows\n", d.Package, d.Installed, printable(strings.Join(d.SignedBy, ", ")), d.Repo)
 	}
 }
 

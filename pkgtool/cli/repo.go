@@ -20,9 +20,9 @@ role keys lie beside the signing keys (pkgtool key), never in the folder.`,
   pkgtool repo serve build/repo --listen :8080
   pkgtool repo trust build/repo > root.json     # what clients pin`,
 	}
-	cmd.AddCommand(repoInit(app), repoAllow(app), repoAdd(app), repoRemove(app), repoPromote(app), repoStage(app), repoPublish(app), repoDiff(app),
+	cmd.AddCommand(repoInit(app), repoAllow(app), repoDisallow(app), repoPackagers(app), repoAdd(app), repoRemove(app), repoPromote(app), repoStage(app), repoPublish(app), repoDiff(app),
 		repoList(app), repoStatus(app), repoCheck(app), repoPrune(app), repoLock(app), repoServe(app), repoTrust(app), repoAdvisory(app),
-		repoKey(app), repoSign(app), repoResign(app), repoMirror(app))
+		repoKey(app), repoSign(app), repoResign(app), repoMirror(app), repoWeb(app))
 	return []*cobra.Command{cmd}
 }
 

@@ -208,6 +208,9 @@ func (d *doctor) repositories(ctx context.Context) error {
 				d.say(name, Good, "", "%d packages, good until %s", s.Packages, s.Expires.Format(time.DateOnly))
 			}
 		}
+		if disowned := FindDisowned(d.sys.Installed(), one.Packagers, d.opts.Now); len(disowned) > 0 {
+			d.say(name, Warning, "pkgtool audit", "%d installed packages are by packagers whom it no longer allows, such as %s", len(disowned), disowned[0].Package)
+		}
 	}
 	if on == 0 {
 		d.say("repositories", Warning, "pkgtool remote add", "no repository is enabled")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -99,6 +100,10 @@ type Record struct {
 	Vendor        string          `json:"vendor,omitempty"`
 	InstallOnly   bool            `json:"install_only,omitempty"` // several builds may stand side by side
 
+	// SignedBy are the fingerprints that the package file named as its signers.
+	// One of them at least was proved when it was installed.
+	SignedBy []string `json:"signed_by,omitempty"`
+
 	Triggers []pkgfile.Trigger `json:"triggers,omitempty"`
 }
 
@@ -114,6 +119,7 @@ func newRecord(p *pkgfile.Package, repo string, requested bool) (Record, error) 
 		Manifest: p.ManifestSHA256(), Repo: repo, Requested: requested, InstalledSize: m.InstalledSize,
 		Requires: m.Requires, Provides: m.Provides, Conflicts: m.Conflicts, Replaces: m.Replaces, Recommends: m.Recommends,
 		Supplements: m.Supplements, Vendor: m.Vendor, InstallOnly: m.InstallOnly, Triggers: m.Triggers,
+		SignedBy: slices.Sorted(maps.Keys(p.Signatures())),
 	}, nil
 }
 
