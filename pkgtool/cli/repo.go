@@ -22,7 +22,7 @@ role keys lie beside the signing keys (pkgtool key), never in the folder.`,
 	}
 	cmd.AddCommand(repoInit(app), repoAllow(app), repoDisallow(app), repoPackagers(app), repoAdd(app), repoRemove(app), repoPromote(app), repoStage(app), repoPublish(app), repoDiff(app),
 		repoList(app), repoStatus(app), repoCheck(app), repoPrune(app), repoLock(app), repoServe(app), repoTrust(app), repoAdvisory(app),
-		repoKey(app), repoSign(app), repoResign(app), repoMirror(app), repoWeb(app))
+		repoKey(app), repoSign(app), repoResign(app), repoMirror(app), repoBundle(app), repoWeb(app))
 	return []*cobra.Command{cmd}
 }
 

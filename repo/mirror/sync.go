@@ -39,6 +39,45 @@ type run struct {
 // it should; the others serve what that one does not have. Nothing is done
 // where that is the state already. An error leaves what readers see as it was.
 func Sync(ctx context.Context, to store.Store, sources []transport.Source, o Options) (*Result, error) {
+	r, done, err := prepare(ctx, to, sources, o)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if err := r.remember(ctx); err != nil {
+		return nil, err
+	}
+	var absent error
+	for move := 1; ; move++ {
+		before := r.record.State.Timestamp
+		if err := r.follow(ctx); err != nil {
+			return nil, err
+		}
+		if move > 1 && bytes.Equal(before, r.record.State.Timestamp) {
+			return nil, fault.Mark(fmt.Errorf("%s does not have all of the state that it shows: %w", r.walked, absent), fault.Network,
+				"if it is a mirror of a part, choose the same part with --channel and --arch; otherwise its own synchronisation has to finish first")
+		}
+		err := r.copy(ctx)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil || move == maxMoves {
+			return nil, err
+		}
+		absent = err // perhaps because the origin has moved on
+	}
+	r.result.Fetched = r.meter.moves
+	for _, s := range r.sources {
+		r.result.FetchedBytes += s.bytes.Load()
+	}
+	if r.DryRun {
+		return r.result, nil
+	}
+	return r.result, r.finish(ctx)
+}
+
+// prepare completes the options and opens what a run needs.
+func prepare(ctx context.Context, to store.Store, sources []transport.Source, o Options) (r *run, done func(), err error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -49,44 +88,12 @@ func Sync(ctx context.Context, to store.Store, sources []transport.Source, o Opt
 		o.Jobs = 8
 	}
 	o.Limits = o.Limits.OrDefault()
-	r := &run{Options: o, to: to, result: &Result{Damaged: []string{}, Strangers: []string{}}}
+	r = &run{Options: o, to: to, result: &Result{Damaged: []string{}, Strangers: []string{}}}
 	for _, s := range sources {
 		r.sources = append(r.sources, &counted{Source: s})
 	}
-	done, err := r.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	if err := r.remember(ctx); err != nil {
-		return nil, err
-	}
-	for move := 1; ; move++ {
-		before := r.record.State.Timestamp
-		if err := r.follow(ctx); err != nil {
-			return nil, err
-		}
-		if move > 1 && bytes.Equal(before, r.record.State.Timestamp) {
-			return nil, fault.Mark(fmt.Errorf("%s does not have all of the state that it shows", r.walked), fault.Network,
-				"if it is a mirror of a part, choose the same part with --channel and --arch; otherwise its own synchronisation has to finish first")
-		}
-		err := r.copy(ctx)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil || move == maxMoves {
-			return nil, err
-		}
-		r.Warn(fmt.Errorf("%w; looking whether the origin has moved on", err))
-	}
-	r.result.Fetched = r.meter.moves
-	for _, s := range r.sources {
-		r.result.FetchedBytes += s.bytes.Load()
-	}
-	if r.DryRun {
-		return r.result, nil
-	}
-	return r.result, r.finish(ctx)
+	done, err = r.open(ctx)
+	return r, done, err
 }
 
 // open locks the store and finds a place for what is arriving.

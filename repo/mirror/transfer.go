@@ -119,7 +119,7 @@ func (r *run) bring(ctx context.Context, o transport.Object) error {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		}
-		failures = append(failures, failure(s, o.Path, transport.Missing(err)))
+		failures = append(failures, failure(s, o.Path, err))
 	}
 	return worst(failures)
 }
@@ -180,7 +180,7 @@ func (r *run) transfer(ctx context.Context, s *counted, o transport.Object) erro
 	put := store.PutOptions{Size: o.Size, SHA256: o.SHA256}
 	if f, ok := s.Source.(transport.Folder); ok {
 		if err := r.to.PutFile(ctx, o.Path, f.Path(o.Path), put); err != nil {
-			return err
+			return transport.Missing(err)
 		}
 		s.bytes.Add(o.Size)
 		r.meter.bytes(o.Size)
@@ -253,7 +253,7 @@ func (r *run) index(ctx context.Context, t target) ([]byte, error) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		failures = append(failures, failure(s, t.Path, transport.Missing(err)))
+		failures = append(failures, failure(s, t.Path, err))
 	}
 	return nil, worst(failures)
 }
