@@ -47,7 +47,7 @@ func (a *App) offers(ctx context.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.Open(configs, dirs, client.Options{Warn: func(err error) { a.Say("%s", printable(err.Error())) }})
+	c, err := client.Open(configs, dirs, client.Options{AllowStale: true, Warn: func(err error) { a.Say("%s", printable(err.Error())) }})
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func (a *App) remote(ctx context.Context, dirs client.Dirs, c client.Config) rem
 	if !c.On() || err != nil {
 		return r
 	}
-	repositories, err := client.Open([]client.Config{c}, dirs, client.Options{})
+	repositories, err := client.Open([]client.Config{c}, dirs, client.Options{AllowStale: true, Warn: func(err error) { r.Problem = err.Error() }})
 	if err == nil {
 		var statuses []client.Status
 		if statuses, err = repositories.Load(ctx); len(statuses) == 1 {
@@ -101,7 +101,11 @@ func showRemote(w io.Writer, r remote) {
 		fmt.Fprintf(w, "  root version %d, sha256 %s\n", r.Root.Version, r.Root.SHA256)
 	}
 	if s := r.Status; s != nil {
-		fmt.Fprintf(w, "  version %d, %d packages, good until %s\n", s.Version, s.Packages, s.Expires.Format(time.DateOnly))
+		published := ""
+		if !s.Published.IsZero() {
+			published = fmt.Sprintf(", published %s ago", client.Age(time.Since(s.Published)))
+		}
+		fmt.Fprintf(w, "  version %d, %d packages%s, good until %s\n", s.Version, s.Packages, published, s.Expires.Format(time.DateOnly))
 	}
 	if r.Problem != "" {
 		fmt.Fprintf(w, "  %s\n", printable(r.Problem))

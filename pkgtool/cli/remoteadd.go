@@ -89,12 +89,12 @@ func (a *App) rootFor(ctx context.Context, c client.Config, file, fingerprint st
 				"give --root-file or --fingerprint, from the publisher and not from the mirror")
 		}
 	}
+	if fingerprint != "" {
+		return client.PublishedRoot(ctx, c, transport.Limits{}, fingerprint)
+	}
 	roots, err := client.PublishedRoots(ctx, c, transport.Limits{})
 	if err != nil {
 		return nil, err
-	}
-	if fingerprint != "" {
-		return client.FindRoot(roots, fingerprint)
 	}
 	newest := roots[len(roots)-1]
 	return newest, a.confirmRoot(newest)

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/install"
@@ -29,8 +30,9 @@ import (
 // changeFlags are what the commands that change a system have in common.
 type changeFlags struct {
 	yes, dryRun, allowRemovals, downloadOnly, noTriggers, timing bool
-	offline, noRecommends, allowVendorChange                     bool
+	offline, allowStale, noRecommends, allowVendorChange         bool
 	trust, saveCase                                              string
+	solveTimeout                                                 time.Duration
 }
 
 func (f *changeFlags) add(cmd *cobra.Command) {
@@ -39,12 +41,14 @@ func (f *changeFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.dryRun, "dry-run", false, "show the plan and change nothing")
 	flags.BoolVar(&f.allowRemovals, "allow-removals", false, "with --yes, also remove packages that were not named, and the running kernel")
 	flags.BoolVar(&f.noTriggers, "no-triggers", false, "do not run the triggers of packages (ldconfig and the like)")
+	flags.DurationVar(&f.solveTimeout, "solve-timeout", 2*time.Minute, "give up finding packages that fit after this time")
 	flags.BoolVar(&f.timing, "timing", false, "tell how long each part took")
 }
 
 func (f *changeFlags) addFetching(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.BoolVar(&f.offline, "offline", false, "ask no mirror: use what the last refresh found, and packages in the cache")
+	flags.BoolVar(&f.allowStale, "allow-stale", false, "go by what the last refresh found also when that has expired and no mirror has better")
 	flags.BoolVar(&f.downloadOnly, "download-only", false, "fetch what is needed into the cache, and change nothing else")
 	flags.BoolVar(&f.noRecommends, "no-recommends", false, "add only what is needed")
 	flags.BoolVar(&f.allowVendorChange, "allow-vendor-change", false, "also take newer builds of another vendor than the installed one")
@@ -64,6 +68,7 @@ type changeResult struct {
 // change plans, shows, asks and carries out.
 func (a *App) change(ctx context.Context, f changeFlags, request install.Request) (err error) {
 	request.NoRecommends, request.NoTriggers, request.AllowVendorChange, request.SaveCase = f.noRecommends, f.noTriggers, f.allowVendorChange, f.saveCase
+	request.SolveTimeout = f.solveTimeout
 	normally := collectLate()
 	defer normally()
 	session, err := a.openSession(f)
@@ -157,7 +162,7 @@ func boundMemory(packages int) (undo func()) {
 }
 
 func (a *App) openSession(f changeFlags) (*install.Session, error) {
-	opts := install.Options{Root: a.Root, Command: os.Args, Offline: f.offline,
+	opts := install.Options{Root: a.Root, Command: os.Args, Offline: f.offline, Stale: f.allowStale,
 		Warn: func(err error) { a.Say("%s", printable(err.Error())) }}
 	if f.trust != "" {
 		data, err := os.ReadFile(f.trust)

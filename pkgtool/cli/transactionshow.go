@@ -23,7 +23,7 @@ func showPlan(w io.Writer, plan *install.Plan) {
 		fmt.Fprintln(w, "nothing to do")
 	}
 	for _, s := range plan.Steps {
-		versions, from, size := s.Version, "", ""
+		versions, from, size, vendor := s.Version, "", "", ""
 		if s.From != "" {
 			versions = s.From + " -> " + s.Version
 		}
@@ -33,13 +33,23 @@ func showPlan(w io.Writer, plan *install.Plan) {
 		if s.Do != "remove" && s.Download > 0 {
 			size = ", " + amount(s.Download)
 		}
-		fmt.Fprintf(w, "%-9s %s %s  (%s%s%s)\n", s.Do, s.Name, versions, from, printable(s.Why), size)
+		if s.Vendor != s.OfVendor {
+			vendor = fmt.Sprintf("; vendor %s -> %s", vendorName(s.OfVendor), vendorName(s.Vendor))
+		}
+		fmt.Fprintf(w, "%-9s %s %s  (%s%s%s%s)\n", s.Do, s.Name, versions, from, printable(s.Why), size, vendor)
 	}
 	showMarks(w, plan)
 	for _, h := range plan.Held {
 		fmt.Fprintf(w, "held back %s %s: %s\n", h.Name, h.Version, printable(h.Why))
 	}
 	showConsequences(w, plan)
+}
+
+func vendorName(vendor string) string {
+	if vendor == "" {
+		return "none"
+	}
+	return printable(vendor)
 }
 
 func showMarks(w io.Writer, plan *install.Plan) {

@@ -41,6 +41,9 @@ type Options struct {
 	Now     func() time.Time // the clock; nil means time.Now
 	Limits  transport.Limits
 	Offline bool // use the cache and repositories on this machine only
+	// AllowStale goes by what the last refresh found also when that has expired
+	// and no mirror has better. Warn is told.
+	AllowStale bool
 	// Warn is told what a mirror did wrong although another one did it right.
 	// It may be called from several goroutines.
 	Warn func(error)
@@ -166,9 +169,11 @@ func joined(failures []error) error {
 	if err == nil {
 		return nil
 	}
-	for _, f := range failures {
-		if f != nil && fault.ClassOf(f) == fault.Security {
-			return fault.Mark(err, fault.Security, "")
+	for _, grave := range []fault.Class{fault.Security, fault.Stale} {
+		for _, f := range failures {
+			if f != nil && fault.ClassOf(f) == grave {
+				return fault.Mark(err, grave, "")
+			}
 		}
 	}
 	return err

@@ -87,7 +87,7 @@ func TestOffline(t *testing.T) {
 		t.Errorf("fetch of what is not there: %v", err)
 	}
 	w.now = w.now.AddDate(0, 0, 15)
-	if _, err := w.client("http://127.0.0.1:1").Load(t.Context()); fault.ClassOf(err) != fault.Security || !strings.Contains(err.Error(), "stale") {
+	if _, err := w.client("http://127.0.0.1:1").Load(t.Context()); fault.ClassOf(err) != fault.Stale || !strings.Contains(err.Error(), "stale") {
 		t.Errorf("load after expiry: %v", err)
 	}
 }

@@ -40,7 +40,8 @@ func (r *repository) mirrorError(m transport.Source, file string, err error) *Mi
 }
 
 // allFailed is the error when no mirror did: all of their errors, of class
-// Security if one of them lied or tampered, with the remedies for each kind.
+// Security if one of them lied or tampered, else Stale if one was, with the
+// remedies for each kind.
 func allFailed(failures []*MirrorError) error {
 	if len(failures) == 0 {
 		return nil
@@ -49,7 +50,7 @@ func allFailed(failures []*MirrorError) error {
 	worst := failures[0].Kind
 	for _, f := range failures {
 		lines = append(lines, f.Error())
-		if worst.Class() != fault.Security {
+		if class := f.Kind.Class(); class == fault.Security && worst.Class() != class || class == fault.Stale && worst.Class() == fault.Network {
 			worst = f.Kind
 		}
 	}

@@ -137,14 +137,13 @@ func (r *repository) objectFrom(ctx context.Context, m transport.Source, o trans
 			return data, err
 		}
 	}
-	data, err := r.limits.ReadFile(ctx, m, o.Path, o.Size, o.Size)
-	if err != nil {
-		return nil, transport.Missing(err)
-	}
-	if got := sumOf(data); got != o.SHA256 {
-		return nil, tuf.Refuse(tuf.Tampered, "sha256 is %s instead of the %s that was signed", got, o.SHA256)
-	}
-	return data, nil
+	data, err := r.limits.ReadProved(ctx, m, o.Path, o.Size, o.Size, func(data []byte) error {
+		if got := sumOf(data); got != o.SHA256 {
+			return tuf.Refuse(tuf.Tampered, "sha256 is %s instead of the %s that was signed", got, o.SHA256)
+		}
+		return nil
+	})
+	return data, transport.Missing(err)
 }
 
 // older returns the index that the last refresh found under a name, nil if it

@@ -69,6 +69,10 @@ func (d Dirs) rootPath(name string) string { return filepath.Join(d.Trust, name,
 // oldest first, from the first of its urls that answers. None of it is trusted:
 // compare fingerprints with what the publisher told by another way.
 func PublishedRoots(ctx context.Context, config Config, limits transport.Limits) ([]*Root, error) {
+	config.setDefaults()
+	if err := config.validate(); err != nil {
+		return nil, fault.Mark(fmt.Errorf("repository %s: %w", config.Name, err), fault.Usage, "")
+	}
 	limits = config.limits(limits)
 	http := transport.NewHTTPClient(limits)
 	defer http.CloseIdleConnections()
@@ -89,6 +93,30 @@ func PublishedRoots(ctx context.Context, config Config, limits transport.Limits)
 		failures = append(failures, r.mirrorError(m, file, err))
 	}
 	return nil, allFailed(failures)
+}
+
+// PublishedRoot fetches root metadata by its fingerprint, as FindRoot takes it,
+// from the first url that has it.
+func PublishedRoot(ctx context.Context, config Config, limits transport.Limits, fingerprint string) (root *Root, err error) {
+	var first error
+	for _, u := range config.URLs {
+		one := config
+		one.URLs = []string{u}
+		roots, err := PublishedRoots(ctx, one, limits)
+		if err == nil {
+			root, err = FindRoot(roots, fingerprint)
+		}
+		if err == nil {
+			return root, nil
+		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		if first == nil || fault.ClassOf(first) == fault.Network && fault.ClassOf(err) != fault.Network {
+			first = err
+		}
+	}
+	return nil, first
 }
 
 func rootsOf(ctx context.Context, m transport.Source, limits transport.Limits) (roots []*Root, file string, err error) {

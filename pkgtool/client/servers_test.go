@@ -45,10 +45,10 @@ func (n *wire) to(t *testing.T, address string) (url string) {
 				buffer := make([]byte, 64<<10)
 				for {
 					k, err := out.Read(buffer)
+					n.bytes.Add(int64(k))
 					if _, failed := in.Write(buffer[:k]); err != nil || failed != nil {
 						return
 					}
-					n.bytes.Add(int64(k))
 					time.Sleep(n.rate)
 				}
 			}()

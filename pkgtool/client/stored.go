@@ -2,8 +2,6 @@ package client
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,8 +34,10 @@ func (r *repository) readStored() (trust.State, error) {
 	if err != nil {
 		return trust.State{}, err
 	}
-	sum := sha256.Sum256(pinned)
-	fresh := trust.State{Format: 1, Pin: hex.EncodeToString(sum[:]), Root: pinned}
+	fresh := trust.State{Format: 1, Pin: sumOf(pinned), Root: pinned}
+	if fresh.Timestamp, err = r.readFloor(); err != nil {
+		return trust.State{}, err
+	}
 	data, err := transport.ReadSmall(r.statePath(), maxStored)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fresh, nil
@@ -53,7 +53,43 @@ func (r *repository) readStored() (trust.State, error) {
 	if s.Pin != fresh.Pin {
 		s.Pin, s.Root = fresh.Pin, fresh.Root
 	}
+	if fresh.Further(s) {
+		s.Timestamp = fresh.Timestamp
+	}
 	return s, nil
+}
+
+// readFloor reads timestamp metadata that came to the system together with the
+// pinned root, such as in an image: no mirror may go back behind it, even if all
+// that was seen since is lost. Without the file there is none.
+func (r *repository) readFloor() ([]byte, error) {
+	data, err := transport.ReadSmall(filepath.Join(filepath.Dir(r.trustPath()), "timestamp.json"), tuf.MaxSize[metadata.TIMESTAMP])
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}
+
+// maxEvidence bounds how many files of evidence are kept for a repository.
+const maxEvidence = 32
+
+// keepEvidence keeps two contents of one version for whoever looks into it.
+func (r *repository) keepEvidence(two *trust.Contradiction) error {
+	dir := filepath.Join(filepath.Dir(r.statePath()), "evidence")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	kept, err := os.ReadDir(dir)
+	if err != nil || len(kept) >= maxEvidence {
+		return err
+	}
+	for _, data := range two.Contents {
+		path := filepath.Join(dir, fmt.Sprintf("%d.%.16s.timestamp.json", two.Version, sumOf(data)))
+		if err := durable.WriteFile(path, data, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *repository) writeStored(s trust.State) error {

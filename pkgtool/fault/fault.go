@@ -23,6 +23,7 @@ const (
 	Network      Class = 5 // no source or mirror gave an answer
 	HeldBack     Class = 6 // done, but some packages could not be brought up to date
 	RebootNeeded Class = 7 // done, and effective after the next boot
+	Stale        Class = 8 // what a repository offers has expired, or a mirror hides newer
 )
 
 type marked struct {

@@ -64,6 +64,9 @@ func (p *Plan) add(do string, s solver.Step) {
 	requested := s.Why == whyRequested || s.From != nil && s.From.Requested
 	if s.From != nil {
 		step.From = s.From.Version.String()
+		if s.From.Vendor != s.Package.Vendor {
+			step.Vendor, step.OfVendor = s.Package.Vendor, s.From.Vendor
+		}
 		if r := u.records[s.From]; r != nil {
 			p.DiskChange -= r.InstalledSize
 		}

@@ -58,6 +58,8 @@ type Step struct {
 	Version  string `json:"version"`        // the new one; for a removal the one that goes
 	From     string `json:"from,omitempty"` // the version that it takes the place of
 	Repo     string `json:"repo,omitempty"`
+	Vendor   string `json:"vendor,omitempty"`      // of an upgrade or the like that changes it: the new one
+	OfVendor string `json:"from_vendor,omitempty"` // and the one that it takes the place of
 	Why      string `json:"why"`
 	Download int64  `json:"download,omitempty"` // bytes to transfer
 	Size     int64  `json:"installed_size,omitempty"`
@@ -117,7 +119,7 @@ func (s *Session) Plan(ctx context.Context, r Request, onlyLook bool) (*Plan, er
 		return nil, err
 	}
 	p := &Plan{Steps: []Step{}, session: s, request: r, trimmed: map[string]bool{}, orphans: map[string]bool{},
-		ask: question{records: s.system.Installed(), priorities: s.priorities(), offers: s.client}}
+		ask: question{records: s.system.Installed(), priorities: s.priorities(), offers: s.client, patience: r.SolveTimeout}}
 	if err := p.make(ctx); err != nil {
 		p.Close()
 		return nil, err

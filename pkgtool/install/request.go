@@ -3,6 +3,7 @@ package install
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/version"
@@ -30,6 +31,8 @@ type Request struct {
 	NoRecommends      bool // add only what is needed
 	NoTriggers        bool // run no triggers
 	AllowVendorChange bool // let an upgrade take another vendor's build
+
+	SolveTimeout time.Duration // for finding the packages; 0 means 2 minutes
 
 	SaveCase string // folder to write the solver's input to; "" does not
 	Title    string // for the history; "" words the request

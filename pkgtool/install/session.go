@@ -17,6 +17,7 @@ type Options struct {
 	Command []string         // what was typed, for the history and for who is refused meanwhile
 	Trust   *signing.Keyring // who else may sign package files given by path or URL; nil is nobody
 	Offline bool             // use what the last refresh found and what the cache has; ask no mirror
+	Stale   bool             // go by what the last refresh found also when that has expired
 	Kernel  string           // release of the running kernel, whose package stays; "" is that of this machine
 	Warn    func(error)      // told what went wrong and could be helped; may be nil
 }
@@ -65,7 +66,7 @@ func (s *Session) openClient() (err error) {
 	if s.configs, err = client.LoadConfigs(dirs.Config); err != nil {
 		return err
 	}
-	s.client, err = client.Open(s.configs, dirs, client.Options{Offline: s.opts.Offline, Warn: s.opts.Warn})
+	s.client, err = client.Open(s.configs, dirs, client.Options{Offline: s.opts.Offline, AllowStale: s.opts.Stale, Warn: s.opts.Warn})
 	return err
 }
 

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,8 +15,8 @@ import (
 	"ashlar/pkgtool/version"
 )
 
-// patience bounds how long the solver may take; requests over a whole
-// distribution take a fraction of a second.
+// patience bounds how long the solver may take where the request does not;
+// requests over a whole distribution take a fraction of a second.
 const patience = 2 * time.Minute
 
 // question is what the solver is asked, and of what.
@@ -28,6 +29,7 @@ type question struct {
 	replaced   []system.Record // installed builds that another content of the same version takes the place of
 	locked     *Lock           // choose from its packages only
 	thorough   bool            // give a universe also if nothing changes
+	patience   time.Duration   // 0 means the usual one
 }
 
 // solve answers the plan's question.
@@ -46,7 +48,7 @@ func (p *Plan) solve(ctx context.Context) (*solver.Solution, error) {
 	p.universe = u
 	var late *solver.Timeout
 	if errors.As(err, &late) && ctx.Err() == nil {
-		err = fault.Mark(err, fault.Failed, "ask for fewer packages at a time; --save-case DIR writes the question for a report")
+		err = fault.Mark(err, fault.Failed, "ask for fewer packages at a time, or allow more with --solve-timeout; --save-case DIR writes the question for a report")
 	}
 	return solution, err
 }
@@ -67,7 +69,7 @@ func (q *question) save(dir string) error {
 // that does not give a solution that is the best one whatever else there is, it
 // looks at everything. The universe is nil if everything stays.
 func (q *question) answer(ctx context.Context) (*universe, *solver.Solution, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(q.patience, patience))
 	defer cancel()
 	q.request.Upgrade, q.request.UpgradeAll = q.targets(), false
 	if !q.thorough && q.onlyUpgrades() && !q.anyNewer() {

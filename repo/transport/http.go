@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,6 +20,15 @@ import (
 type Server struct {
 	base   *url.URL
 	client *http.Client
+	anew   bool // caches on the way are to ask the server itself
+}
+
+// Anew is s, or a source like it whose answers do not come from caches on the way.
+func Anew(s Source) Source {
+	if server, ok := s.(*Server); ok {
+		return &Server{server.base, server.client, true}
+	}
+	return s
 }
 
 func (s *Server) String() string { return s.base.Redacted() }
@@ -46,9 +56,9 @@ func (e *HTTPError) Is(target error) bool {
 // Get implements Source.
 func (s *Server) Get(ctx context.Context, name string, offset int64) (*Answer, error) {
 	if offset == 0 {
-		return ask(ctx, s.client, s.url(name), "", nil)
+		return s.ask(ctx, name, "", nil)
 	}
-	return ask(ctx, s.client, s.url(name), fmt.Sprintf("bytes=%d-", offset), func(is byteRange, _ int64) bool {
+	return s.ask(ctx, name, fmt.Sprintf("bytes=%d-", offset), func(is byteRange, _ int64) bool {
 		return is.first == offset && is.total == is.last+1
 	})
 }
@@ -56,7 +66,7 @@ func (s *Server) Get(ctx context.Context, name string, offset int64) (*Answer, e
 // Span implements Source.
 func (s *Server) Span(ctx context.Context, name string, first, end, size int64) (*Answer, error) {
 	// One range per request: several are answered in many ways, few of them right.
-	return ask(ctx, s.client, s.url(name), fmt.Sprintf("bytes=%d-%d", first, end-1), func(is byteRange, length int64) bool {
+	return s.ask(ctx, name, fmt.Sprintf("bytes=%d-%d", first, end-1), func(is byteRange, length int64) bool {
 		return is.first == first && is.last == end-1 && (is.total == size || is.total < 0) && (length < 0 || length == end-first)
 	})
 }
@@ -67,24 +77,36 @@ func (s *Server) url(name string) string {
 
 // GetURL requests what a URL names, as a whole.
 func GetURL(ctx context.Context, client *http.Client, url string) (*Answer, error) {
-	return ask(ctx, client, url, "", nil)
+	return ask(ctx, client, url, http.Header{}, nil)
 }
 
+// fitting says whether a range, and a length of the body, are what was asked for.
+type fitting func(is byteRange, length int64) bool
+
 // ask requests a file, or the range of it that wanted names as a header does.
-// fits says whether a range, and a length of the body, are what was asked for.
-func ask(ctx context.Context, client *http.Client, url, wanted string, fits func(is byteRange, length int64) bool) (*Answer, error) {
+func (s *Server) ask(ctx context.Context, name, wanted string, fits fitting) (*Answer, error) {
+	header := http.Header{}
+	if wanted != "" {
+		header.Set("Range", wanted)
+	}
+	if s.anew {
+		header.Set("Cache-Control", "no-cache")
+		header.Set("Pragma", "no-cache") // for caches of HTTP/1.0
+	}
+	return ask(ctx, s.client, s.url(name), header, fits)
+}
+
+func ask(ctx context.Context, client *http.Client, url string, header http.Header, fits fitting) (*Answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
 	}
+	req.Header = header
 	req.Header.Set("User-Agent", "pkgtool")
 	req.Header.Set("Accept-Encoding", "identity")
-	if wanted != "" {
-		req.Header.Set("Range", wanted)
-	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, CauseOf(ctx, err)
+		return nil, refusedTLS(CauseOf(ctx, err))
 	}
 	a, err := readAnswer(resp, fits)
 	if err != nil {
@@ -94,7 +116,20 @@ func ask(ctx context.Context, client *http.Client, url, wanted string, fits func
 	return a, nil
 }
 
-func readAnswer(resp *http.Response, fits func(is byteRange, length int64) bool) (*Answer, error) {
+// refusedTLS tells a server that cannot prove who it is from one that does not
+// answer.
+func refusedTLS(err error) error {
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &certificate) {
+		return &tuf.Refusal{Kind: tuf.Impostor, Err: err}
+	}
+	if err != nil && strings.Contains(err.Error(), "protocol version") {
+		return fmt.Errorf("%w; TLS 1.2 or newer is needed", err)
+	}
+	return err
+}
+
+func readAnswer(resp *http.Response, fits fitting) (*Answer, error) {
 	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
 		return nil, tuf.Refuse(tuf.Tampered, "the server encodes the file as %.40q; it must be served as it is", enc)
 	}
@@ -166,6 +201,7 @@ func NewHTTPClient(l Limits) *http.Client {
 			Proxy:                  http.ProxyFromEnvironment,
 			DialContext:            (&net.Dialer{Timeout: l.Connect, KeepAlive: 30 * time.Second}).DialContext,
 			TLSHandshakeTimeout:    l.Connect,
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 			ResponseHeaderTimeout:  l.Stall,
 			MaxResponseHeaderBytes: 64 << 10,
 			MaxIdleConnsPerHost:    8,

@@ -76,6 +76,25 @@ func (l Limits) ReadFile(ctx context.Context, s Source, path string, max, size i
 	return data, err
 }
 
+// ReadProved is ReadFile for a file whose content right proves. One that is
+// absent or wrong is asked for once more, past the caches on the way: they may
+// hold files of different states.
+func (l Limits) ReadProved(ctx context.Context, s Source, path string, max, size int64, right func(data []byte) error) ([]byte, error) {
+	try := func(s Source) ([]byte, error) {
+		data, err := l.ReadFile(ctx, s, path, max, size)
+		if err == nil {
+			err = right(data)
+		}
+		return data, err
+	}
+	data, err := try(s)
+	again := errors.Is(err, fs.ErrNotExist) || tuf.KindOf(err) == tuf.Tampered || tuf.KindOf(err) == tuf.RolledBack
+	if past := Anew(s); again && past != s {
+		return try(past)
+	}
+	return data, err
+}
+
 // Retry runs try again while it fails in a way that may pass.
 func (l Limits) Retry(ctx context.Context, try func() error) error {
 	wait := l.Backoff

@@ -1,7 +1,6 @@
 package trust
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -26,9 +25,10 @@ type Walk struct {
 	Source transport.Source // nil: nothing is fetched and the state must suffice
 	Now    time.Time        // for expiry; raised to when the timestamp was signed
 	Got    State            // to begin with, and afterwards what was verified
+	Others [][]byte         // timestamps that other sources had shown just before
+	Stale  bool             // judge by when the state was published, so that nothing has expired
 
-	File   string // what is being looked at, for errors
-	Oddity error  // something to warn of, though the walk goes on
+	File string // what is being looked at, for errors
 
 	set *trustedmetadata.TrustedMetadata
 }
@@ -57,6 +57,9 @@ func (w *Walk) start() (err error) {
 		return tuf.Translate(err)
 	}
 	w.set.RefTime = w.Now
+	if w.Stale {
+		w.set.RefTime = time.Time{}
+	}
 	return nil
 }
 
@@ -125,26 +128,28 @@ func (w *Walk) updateTimestamp(ctx context.Context) error {
 	if w.Source == nil {
 		return w.stillValid()
 	}
-	data, err := w.Limits.ReadFile(ctx, w.Source, w.File, tuf.MaxSize[metadata.TIMESTAMP], -1)
+	data, err := w.Limits.ReadProved(ctx, w.Source, w.File, tuf.MaxSize[metadata.TIMESTAMP], -1, w.takeTimestamp)
 	if err != nil {
 		return transport.Missing(err)
-	}
-	if err := tuf.Check(metadata.TIMESTAMP, data); err != nil {
-		return err
-	}
-	_, err = w.set.UpdateTimestamp(data)
-	if errors.Is(err, &metadata.ErrEqualVersionNumber{}) {
-		if !bytes.Equal(data, w.Got.Timestamp) {
-			w.Oddity = tuf.Refuse(tuf.Tampered, "differs from the one of the same version, %d, that this machine has; it was ignored", w.set.Timestamp.Signed.Version)
-		}
-		return w.stillValid()
-	}
-	if err != nil {
-		return w.translate(err, metadata.TIMESTAMP)
 	}
 	w.Got.Timestamp = data
 	w.raiseClock()
 	return w.stillValid()
+}
+
+// takeTimestamp verifies timestamp metadata that the source has.
+func (w *Walk) takeTimestamp(data []byte) error {
+	if err := tuf.Check(metadata.TIMESTAMP, data); err != nil {
+		return err
+	}
+	_, err := w.set.UpdateTimestamp(data)
+	if errors.Is(err, &metadata.ErrEqualVersionNumber{}) {
+		return contradicted(data, w.Got.Timestamp)
+	}
+	if err != nil {
+		return w.translate(err, metadata.TIMESTAMP)
+	}
+	return contradicted(data, w.Others...)
 }
 
 // raiseClock keeps the clock from being behind the time at which the timestamp
@@ -225,14 +230,13 @@ func (w *Walk) hung(ctx context.Context, role string, meta *metadata.MetaFiles) 
 	if meta.Length > 0 {
 		limit, size = meta.Length, meta.Length
 	}
-	data, err := w.Limits.ReadFile(ctx, w.Source, w.File, limit, size)
-	if err != nil {
-		return nil, transport.Missing(err)
-	}
-	if err := meta.VerifyLengthHashes(data); err != nil {
-		return nil, tuf.Refuse(tuf.Tampered, "does not have the sha256 that was signed; tampered with, or of another state of the repository")
-	}
-	return data, tuf.Check(role, data)
+	data, err := w.Limits.ReadProved(ctx, w.Source, w.File, limit, size, func(data []byte) error {
+		if err := meta.VerifyLengthHashes(data); err != nil {
+			return tuf.Refuse(tuf.Tampered, "does not have the sha256 that was signed; tampered with, or of another state of the repository")
+		}
+		return tuf.Check(role, data)
+	})
+	return data, transport.Missing(err)
 }
 
 // translate is tuf.Translate with more to say about expiry.

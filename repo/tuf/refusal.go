@@ -18,11 +18,15 @@ type Kind string
 const (
 	Tampered    Kind = "tampered"      // bytes differ from what was signed, or are no metadata at all
 	Stale       Kind = "stale"         // correctly signed once, but expired
+	Old         Kind = "old"           // correctly signed and good yet, but long ago
 	RolledBack  Kind = "rolled back"   // older than what this machine has already seen
 	Unsigned    Kind = "not signed"    // not enough signatures by keys that are trusted for it
 	Lying       Kind = "lying"         // index and package disagree
 	Unreachable Kind = "unreachable"   // no usable answer at all
 	Unbounded   Kind = "out of bounds" // endless or larger than allowed
+
+	Contradictory Kind = "contradictory" // two contents that were signed under one version
+	Impostor      Kind = "impostor"      // a server without proof that it is the one of its URL
 )
 
 // Refusal is an error with its kind.
@@ -52,8 +56,11 @@ func KindOf(err error) Kind {
 
 // Class is the exit class that a kind means.
 func (k Kind) Class() fault.Class {
-	if k == Unreachable {
+	switch k {
+	case Unreachable:
 		return fault.Network
+	case Stale, Old:
+		return fault.Stale
 	}
 	return fault.Security
 }
@@ -64,6 +71,12 @@ func (k Kind) Hint() string {
 	case Stale:
 		return "the repository has not been published for too long, or a mirror hides newer metadata: " +
 			"run `pkgtool repo publish` at its origin, or use another mirror; check this machine's clock with `date`"
+	case Old:
+		return "run `pkgtool repo publish` at the origin once a day, or use another mirror; how old is too old, warn_after in the repository's definition says"
+	case Contradictory:
+		return "use another mirror; tell the publisher, and show what is in /var/lib/pkgtool/repositories/NAME/evidence: somebody else may have a key of the repository"
+	case Impostor:
+		return "check the url, this machine's clock (`date`) and its certificate authorities; a mirror of another name or with plain http may serve until then, as all is signed"
 	case RolledBack:
 		return "use another mirror; if the repository was recreated on purpose, remove this machine's record of it (see docs/formats/repository.md)"
 	case Unsigned:
