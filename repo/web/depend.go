@@ -23,6 +23,7 @@ type need struct {
 	Text string   `json:"dependency"`
 	By   []string `json:"provided_by"`
 	More bool     `json:"more,omitempty"` // others do, too
+	Link string   `json:"-"`              // to all of them; "" where nobody searches
 }
 
 // reader reads packages for one page, each at most once.

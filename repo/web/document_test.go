@@ -90,8 +90,14 @@ func (d *document) links(t *testing.T) (all []*url.URL) {
 // crawl follows every link from the first page and returns all pages.
 func crawl(t *testing.T, site http.Handler, dir string) map[string]*document {
 	t.Helper()
+	return crawlFrom(t, site, dir, "/")
+}
+
+// crawlFrom is crawl of a site whose first page is below start.
+func crawlFrom(t *testing.T, site http.Handler, dir, start string) map[string]*document {
+	t.Helper()
 	pages := map[string]*document{}
-	for queue := []string{"/"}; len(queue) > 0; {
+	for queue := []string{start}; len(queue) > 0; {
 		path := queue[0]
 		queue = queue[1:]
 		if pages[path] != nil {
@@ -113,8 +119,8 @@ func crawl(t *testing.T, site http.Handler, dir string) map[string]*document {
 				if u.Scheme != "https" && u.Scheme != "http" {
 					t.Errorf("%s links to %s", path, u)
 				}
-			case strings.HasPrefix(u.Path, "/pool/"):
-				if _, err := os.Stat(filepath.Join(dir, u.Path)); err != nil {
+			case strings.HasPrefix(u.Path, start+"pool/"):
+				if _, err := os.Stat(filepath.Join(dir, strings.TrimPrefix(u.Path, start))); err != nil {
 					t.Errorf("%s: %v", path, err)
 				}
 			default:
@@ -141,6 +147,10 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 		if doc.nodes != nil {
 			checkAccess(t, path, doc)
 		}
+	}
+	// Behind a proxy that takes a prefix away, links work as well.
+	if below := crawlFrom(t, http.StripPrefix("/some/where", w.site(t)), w.dir, "/some/where/"); len(below) != len(pages) {
+		t.Errorf("%d pages below a prefix, %d without", len(below), len(pages))
 	}
 }
 

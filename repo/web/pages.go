@@ -222,6 +222,13 @@ func (v *visit) packagePage(ctx context.Context, rest []string) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, list := range [][]need{view.Requires, view.Recommends} {
+		for i := range list {
+			if !v.static {
+				list[i].Link = query{Text: list[i].Text}.link(1)
+			}
+		}
+	}
 	title := b.Name
 	if name != "" {
 		title += " " + view.Version + " (" + view.Arch + ")"

@@ -30,7 +30,7 @@ var kinds = []string{"start", "search", "browse", "package", "files", "advisorie
 var parsed = sync.OnceValue(func() map[string]*template.Template {
 	funcs := template.FuncMap{
 		"size": size, "number": number, "day": day, "moment": moment, "span": span, "join": strings.Join,
-		"package": packageLink, "advisory": advisoryLink, "query": func(text string) string { return query{Text: text}.link(1) },
+		"package": packageLink, "advisory": advisoryLink,
 		"seconds": func(n int64) time.Duration { return time.Duration(n) * time.Second },
 	}
 	base := template.Must(template.New("layout.html").Funcs(funcs).ParseFS(templates, "templates/layout.html", "templates/parts.html"))
