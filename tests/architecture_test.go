@@ -42,6 +42,7 @@ var rooms = []struct {
 	{"tests/conformance", []string{"repo"}},
 	{"tests/crash", nil},
 	{"tests/hostile", nil},
+	{"tests/attack", nil},
 	{"tests/places", nil},
 	{"pkgtool/cli", []string{"signing", "kernel-config", "pkgtool", "repo", "iso", "installer", "tests/boot"}},
 	{"pkgtool", []string{"pkgtool/cli"}},
