@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -111,16 +112,26 @@ func bindSubkey(t testing.TB, e *openpgp.Entity, cross bool, change func(*packet
 	return sub
 }
 
-func TestPolicy(t *testing.T) {
+// outcome is what a case judges: signatures over data, and who is trusted.
+type outcome struct {
+	ring   []*PublicKey
+	sigs   [][]byte
+	policy Policy
+}
+
+// policyCase is one of the list.
+type policyCase struct {
+	name string
+	make func() outcome
+	want error // nil: accepted
+	text string
+}
+
+func policyCases(t *testing.T) []policyCase {
 	good := entity(t, created)
 	goodKey := public(t, good)
 	goodSig := rawSign(t, good.PrivateKey)
 	other := entity(t, created)
-	type outcome struct {
-		ring   []*PublicKey
-		sigs   [][]byte
-		policy Policy
-	}
 	by := func(e *openpgp.Entity, sigs ...[]byte) outcome {
 		return outcome{ring: []*PublicKey{public(t, e)}, sigs: sigs}
 	}
@@ -133,12 +144,7 @@ func TestPolicy(t *testing.T) {
 		}
 	}
 	armor := func(kind string, b []byte) []byte { return armored(kind, b) }
-	for _, row := range []struct {
-		name string
-		make func() outcome
-		want error // nil: accepted
-		text string
-	}{
+	return []policyCase{
 		{"P01 good", func() outcome { return by(good, goodSig) }, nil, ""},
 		{"P01 armored", func() outcome { return by(good, armor(openpgp.SignatureType, goodSig)) }, nil, ""},
 		{"P01 RSA-3072", func() outcome { e := entity(t, created, rsaBits(3072)); return by(e, rawSign(t, e.PrivateKey)) }, nil, ""},
@@ -310,6 +316,57 @@ func TestPolicy(t *testing.T) {
 			return by(good, append(bytes.Clone(goodSig), make([]byte, 64<<10)...))
 		}, ErrBadSignature, "bytes"},
 		{"P29 too many", func() outcome { return by(good, slices.Repeat([][]byte{goodSig}, 17)...) }, ErrBadSignature, "17 signatures"},
+		{"P05 MD5", func() outcome {
+			sig := bytes.Clone(goodSig)
+			sig[bytes.Index(sig, []byte{byte(packet.SigTypeBinary), byte(packet.PubKeyAlgoEdDSA), 10})+2] = 1 // MD5's number for SHA-512's
+			return by(good, sig)
+		}, ErrBadSignature, ""},
+		{"P20 subkey signed back by another key", func() outcome {
+			e, thief := entity(t, created), entity(t, created)
+			sub := bindSubkey(t, e, true, func(*packet.Signature) {})
+			other := bindSubkey(t, thief, true, func(*packet.Signature) {})
+			sub.Bindings[0].Packet.EmbeddedSignature = other.Bindings[0].Packet.EmbeddedSignature
+			must(t, sub.Bindings[0].Packet.SignKey(sub.PublicKey, e.PrivateKey, config(created)))
+			sub.Bindings[0].Packet.EmbeddedSignature = other.Bindings[0].Packet.EmbeddedSignature
+			must(t, sub.Bindings[0].Packet.SignKey(sub.PublicKey, e.PrivateKey, config(created)))
+			return by(e, rawSign(t, sub.PrivateKey))
+		}, ErrKeyNotValid, "subkey"},
+		{"P20 subkey signed back with SHA-1", func() outcome {
+			e := entity(t, created)
+			sub := bindSubkey(t, e, true, func(s *packet.Signature) {})
+			binding := sub.Bindings[0].Packet
+			binding.EmbeddedSignature.Hash = crypto.SHA1
+			must(t, binding.EmbeddedSignature.CrossSignKey(sub.PublicKey, e.PrimaryKey, sub.PrivateKey, config(created)))
+			must(t, binding.SignKey(sub.PublicKey, e.PrivateKey, config(created)))
+			return by(e, rawSign(t, sub.PrivateKey))
+		}, ErrKeyNotValid, ""},
+		{"P20 subkey bound with SHA-1", func() outcome {
+			e := entity(t, created)
+			sub := bindSubkey(t, e, true, func(s *packet.Signature) { s.Hash = crypto.SHA1 })
+			return by(e, rawSign(t, sub.PrivateKey))
+		}, ErrKeyNotValid, ""},
+		{"P25 threshold met by primary key and subkey of one", func() outcome {
+			e := entity(t, created)
+			sub := bindSubkey(t, e, true, func(*packet.Signature) {})
+			o := by(e, rawSign(t, e.PrivateKey), rawSign(t, sub.PrivateKey))
+			o.policy.Threshold = 2
+			return o
+		}, ErrUnsigned, "1 of 2"},
+		{"P29 ten thousand subpackets", func() outcome {
+			return by(good, withUnhashed(goodSig, bytes.Repeat([]byte{2, 100, 0}, 10_000)))
+		}, nil, ""},
+		{"P29 unhashed area of a mebibyte", func() outcome {
+			return by(good, withUnhashed(goodSig, bytes.Repeat([]byte{2, 100, 0}, 1<<20/3)))
+		}, ErrBadSignature, "bytes"},
+		{"P29 critical subpacket that is not signed", func() outcome {
+			return by(good, withUnhashed(goodSig, []byte{2, 0x80 | 100, 0}))
+		}, nil, ""},
+		{"two armored blocks as one signature", func() outcome {
+			return by(good, append(armor(openpgp.SignatureType, goodSig), armor(openpgp.SignatureType, goodSig)...))
+		}, ErrBadSignature, "more than one"},
+		{"armor with text before", func() outcome {
+			return by(good, append([]byte("see\n"), armor(openpgp.SignatureType, goodSig)...))
+		}, ErrBadSignature, "neither"},
 		{"garbage behind", func() outcome { return by(good, append(bytes.Clone(goodSig), "garbage"...)) }, ErrBadSignature, "garbage"},
 		{"garbage inside the packet", func() outcome {
 			sig := append(bytes.Clone(goodSig), 1, 2)
@@ -321,7 +378,24 @@ func TestPolicy(t *testing.T) {
 		}, ErrBadSignature, "neither"},
 		{"key in place of the signature", func() outcome { return by(good, goodKey.Binary()) }, ErrBadSignature, "packet of type 6"},
 		{"cut off", func() outcome { return by(good, goodSig[:40]) }, ErrBadSignature, "truncated"},
-	} {
+	}
+}
+
+// withUnhashed puts subpackets, which nobody signed, into a signature packet.
+func withUnhashed(sig, subpackets []byte) []byte {
+	packets, err := splitPackets(sig, 1)
+	if err != nil {
+		panic(err) // of our own making
+	}
+	body := packets[0].body
+	at := 6 + int(body[4])<<8 + int(body[5]) // behind the hashed ones
+	length := int(body[at])<<8 + int(body[at+1]) + len(subpackets)
+	out := slices.Concat(body[:at], []byte{byte(length >> 8), byte(length)}, subpackets, body[at+2:])
+	return slices.Concat([]byte{0xc2, 255, byte(len(out) >> 24), byte(len(out) >> 16), byte(len(out) >> 8), byte(len(out))}, out)
+}
+
+func TestPolicy(t *testing.T) {
+	for _, row := range policyCases(t) {
 		t.Run(row.name, func(t *testing.T) {
 			o := row.make()
 			if o.policy.Now.IsZero() {
@@ -342,6 +416,75 @@ func TestPolicy(t *testing.T) {
 				t.Fatalf("got %v\nwant %v ... %s", err, row.want, row.text)
 			}
 		})
+	}
+}
+
+// TestWhatGPGVSays runs the same cases through gpgv, and prints where it judges
+// otherwise. It records and requires nothing: gpgv lets more through by design,
+// and uses the clock of the machine instead of the case's.
+func TestWhatGPGVSays(t *testing.T) {
+	if _, err := exec.LookPath("gpgv"); err != nil {
+		t.Fatal("gpgv is not installed; pkgtool/bootstrap.sh test installs it")
+	}
+	dir := t.TempDir()
+	file := func(name string, data []byte) string {
+		path := filepath.Join(dir, name)
+		must(t, os.WriteFile(path, data, 0o600))
+		return path
+	}
+	signed := file("data", data)
+	agree, all := 0, 0
+	var table strings.Builder
+	for _, row := range policyCases(t) {
+		o := row.make()
+		if len(o.sigs) != 1 || o.policy != (Policy{}) {
+			continue // gpgv knows no thresholds and no moments
+		}
+		var ring []byte
+		for _, key := range o.ring {
+			ring = append(ring, key.Binary()...)
+		}
+		cmd := exec.CommandContext(t.Context(), "gpgv", "--homedir", dir, "--status-fd", "1", "--keyring", file("ring", ring), file("sig", o.sigs[0]), signed)
+		out, err := cmd.Output()
+		verdict := "refused"
+		if err == nil {
+			verdict = "accepted"
+		}
+		ours := "refused"
+		if row.want == nil {
+			ours = "accepted"
+		}
+		var words []string
+		for _, word := range []string{"GOODSIG", "EXPKEYSIG", "REVKEYSIG", "EXPSIG", "BADSIG", "ERRSIG", "NODATA"} {
+			if bytes.Contains(out, []byte("[GNUPG:] "+word)) {
+				words = append(words, word)
+			}
+		}
+		all++
+		mark := " "
+		if verdict == ours {
+			agree++
+		} else {
+			mark = "*"
+		}
+		fmt.Fprintf(&table, "%s %-50s ours %-8s  gpgv %-8s %s\n", mark, row.name, ours, verdict, strings.Join(words, " "))
+	}
+	t.Logf("%d of %d cases alike:\n%s", agree, all, table.String())
+	if all < 40 {
+		t.Errorf("only %d cases were run", all)
+	}
+}
+
+// Verdicts are ours: nothing in this package may start a program.
+func TestNoProgramIsAsked(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	must(t, err)
+	for _, name := range files {
+		source, err := os.ReadFile(name)
+		must(t, err)
+		if !strings.HasSuffix(name, "_test.go") && (bytes.Contains(source, []byte(`"os/exec"`)) || bytes.Contains(source, []byte(`"net`))) {
+			t.Errorf("%s starts programs or uses the network", name)
+		}
 	}
 }
 

@@ -104,9 +104,13 @@ func (kr *Keyring) Verify(data []byte, sigs [][]byte, policy Policy) (signers []
 // parseSignatures reads the signature packets of one detached signature, and
 // refuses anything else in it.
 func parseSignatures(raw []byte) ([]*packet.Signature, error) {
+	blocks := bytes.Count(raw, []byte("-----BEGIN "+openpgp.SignatureType))
 	raw, err := decodeBlocks(raw, openpgp.SignatureType, maxSignature)
 	if err != nil {
 		return nil, err
+	}
+	if blocks > 1 {
+		return nil, errors.New("more than one armored block")
 	}
 	packets, err := splitPackets(raw, maxSignatures)
 	if err != nil {
