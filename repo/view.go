@@ -70,7 +70,9 @@ func (s *shelf) named(name string) ([]index.Entry, error) {
 		return nil, nil
 	}
 	if s.asked++; s.all == nil && s.asked < manyNames {
-		return index.Lookup(s.data, name)
+		if _, err := index.Table(s.data); err == nil {
+			return index.Lookup(s.data, name)
+		}
 	}
 	if s.all == nil {
 		entries, err := s.entries()

@@ -5,9 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"time"
 
 	"ashlar/pkgtool/fault"
 	"ashlar/repo"
@@ -17,7 +15,7 @@ import (
 
 func repoPrune(app *App) *cobra.Command {
 	var o repo.PruneOptions
-	var grace days
+	var grace string
 	cmd := &cobra.Command{
 		Use: "prune DIR", Short: "Remove files that no client can need any more", Args: cobra.ExactArgs(1),
 		Long: `Removes packages, indexes and metadata that are needed neither by what is
@@ -33,7 +31,12 @@ the next publish; their files go when no client can know of them any more.`,
 			if o.Keep < 0 {
 				return fault.Errorf(fault.Usage, "--keep is negative")
 			}
-			o.Grace = time.Duration(grace)
+			if grace != "" {
+				var err error
+				if o.Grace, err = parseDays(grace); err != nil {
+					return fault.Mark(fmt.Errorf("--grace: %w", err), fault.Usage, "")
+				}
+			}
 			r, err := repo.Open(args[0], repoOptions())
 			if err != nil {
 				return err
@@ -47,7 +50,7 @@ the next publish; their files go when no client can know of them any more.`,
 	}
 	f := cmd.Flags()
 	f.IntVar(&o.Keep, "keep", 0, "versions of each package that stay in a channel (default: all)")
-	f.Var(&grace, "grace", fmt.Sprintf("how long what clients could see stays, such as 30d or 12h (default: the repository's, %dd)", repo.DefaultGrace))
+	f.StringVar(&grace, "grace", "", fmt.Sprintf("how long what clients could see stays, such as 30d or 12h (default: the repository's, %dd)", repo.DefaultGrace))
 	f.BoolVar(&o.DryRun, "dry-run", false, "tell what would be removed, and change nothing")
 	return cmd
 }
@@ -69,36 +72,6 @@ func printPruned(w io.Writer, p *repo.Pruned, dry, verbose bool) {
 		what = "would remove"
 	}
 	fmt.Fprintf(w, "%s %d files, %d bytes; %d files are needed\n", what, len(p.Files), p.Bytes, p.Kept)
-}
-
-// days is a flag's duration that can also be given in days: 30d.
-type days time.Duration
-
-func (d *days) String() string {
-	if *d == 0 {
-		return ""
-	}
-	return time.Duration(*d).String()
-}
-
-func (d *days) Type() string { return "TIME" }
-
-func (d *days) Set(text string) error {
-	if number, ok := strings.CutSuffix(text, "d"); ok {
-		n, err := strconv.ParseUint(number, 10, 15)
-		*d = days(time.Duration(n) * 24 * time.Hour)
-		return positive(*d, err)
-	}
-	t, err := time.ParseDuration(text)
-	*d = days(t)
-	return positive(*d, err)
-}
-
-func positive(d days, err error) error {
-	if err == nil && d <= 0 {
-		err = fmt.Errorf("it must be positive")
-	}
-	return err
 }
 
 func repoLock(app *App) *cobra.Command {

@@ -28,7 +28,8 @@ import (
 type offer struct {
 	repository *repository
 	indexes    []indexOf
-	advisories *object // nil if it has none
+	old        []indexOf // of superseded packages; the cache may not have them
+	advisories *object   // nil if it has none
 
 	mu        sync.Mutex
 	catalogue *catalogue.Catalogue
@@ -67,6 +68,9 @@ func (r *repository) offerOf(ctx context.Context, w *trust.Walk, m transport.Sou
 			"check the channel in the repository's definition")
 	}
 	var err error
+	if o.old, err = r.oldOf(w); err != nil {
+		return nil, err
+	}
 	if o.catalogue, err = o.open(); err == nil {
 		return o, nil
 	}

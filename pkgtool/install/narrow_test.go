@@ -133,7 +133,7 @@ func TestANarrowLookFindsTheSame(t *testing.T) {
 				break
 			}
 		}
-		u, err := q.gather(false)
+		u, err := q.gather(t.Context(), false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +165,7 @@ func TestANarrowLookFindsTheSame(t *testing.T) {
 			q.request.Hold = []string{installed()}
 		}
 		_, got, gotErr := q.answer(t.Context())
-		if u, err = q.gather(false); err != nil {
+		if u, err = q.gather(t.Context(), false); err != nil {
 			t.Fatal(err)
 		}
 		want, wantErr := solver.Solve(t.Context(), u.packages, q.request)
@@ -182,7 +182,7 @@ func TestANarrowLookFindsTheSame(t *testing.T) {
 			}
 			t.Fatalf("installed: %v\nrequest: %+v\nnarrow:\n%s\nwide:\n%s", LockOf(q.records).Packages, q.request, steps(got), steps(want))
 		}
-		if n, err := q.gather(true); err == nil && len(n.packages) < len(u.packages) {
+		if n, err := q.gather(t.Context(), true); err == nil && len(n.packages) < len(u.packages) {
 			narrowed++
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"ashlar/pkgtool/client"
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/solver"
 	"ashlar/pkgtool/solver/cases"
@@ -37,7 +38,7 @@ func (p *Plan) solve(ctx context.Context) (*solver.Solution, error) {
 	defer p.session.phase("solve")()
 	p.ask.thorough = p.request.Autoremove || p.request.World != nil
 	if p.request.SaveCase != "" {
-		if err := p.ask.save(p.request.SaveCase); err != nil {
+		if err := p.ask.save(ctx, p.request.SaveCase); err != nil {
 			return nil, err
 		}
 	}
@@ -55,8 +56,8 @@ func (p *Plan) solve(ctx context.Context) (*solver.Solution, error) {
 
 // save writes the question as a case for pkgtool solve, with everything that
 // could matter to it.
-func (q *question) save(dir string) error {
-	u, err := q.gather(false)
+func (q *question) save(ctx context.Context, dir string) error {
+	u, err := q.gather(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func (q *question) answer(ctx context.Context) (*universe, *solver.Solution, err
 	if !q.thorough && q.onlyUpgrades() && !q.anyNewer() {
 		return nil, q.unchanged(), nil
 	}
-	u, err := q.gather(true)
+	u, err := q.gather(ctx, true)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -87,7 +88,7 @@ func (q *question) answer(ctx context.Context) (*universe, *solver.Solution, err
 	if err != nil && !errors.As(err, &unsolvable) {
 		return nil, nil, err
 	}
-	if u, err = q.gather(false); err != nil {
+	if u, err = q.gather(ctx, false); err != nil {
 		return nil, nil, err
 	}
 	solution, err = solver.Solve(ctx, u.packages, q.request)
@@ -95,7 +96,7 @@ func (q *question) answer(ctx context.Context) (*universe, *solver.Solution, err
 }
 
 // gather makes the universe for the question.
-func (q *question) gather(narrow bool) (u *universe, err error) {
+func (q *question) gather(ctx context.Context, narrow bool) (u *universe, err error) {
 	if u, err = newUniverse(q.records, q.priorities); err != nil {
 		return nil, err
 	}
@@ -112,7 +113,7 @@ func (q *question) gather(narrow bool) (u *universe, err error) {
 		}
 	}
 	if q.locked != nil {
-		return u, q.addLocked(u)
+		return u, q.addLocked(ctx, u)
 	}
 	r := newReach(u, q.offers, narrow)
 	if err := r.targets(q.targets()); err != nil {
@@ -252,7 +253,7 @@ func (u *universe) hasBest(d version.Dependency, after []*solver.Package) bool {
 
 // addLocked adds the packages of a lock file to a universe, each by the hash of
 // its manifest.
-func (q *question) addLocked(u *universe) error {
+func (q *question) addLocked(ctx context.Context, u *universe) (err error) {
 	var missing []error
 	security := false
 	for i := range q.locked.Packages {
@@ -273,6 +274,11 @@ func (q *question) addLocked(u *universe) error {
 				other = e.Repo
 			}
 		}
+		if !found && other == "" {
+			if found, err = q.addSuperseded(ctx, u, want); err != nil {
+				missing = append(missing, err)
+			}
+		}
 		switch {
 		case found:
 		case other != "":
@@ -282,9 +288,26 @@ func (q *question) addLocked(u *universe) error {
 			missing = append(missing, fmt.Errorf("%s: no repository offers it", want))
 		}
 	}
-	err := errors.Join(missing...)
+	err = errors.Join(missing...)
 	if security {
 		return fault.Mark(err, fault.Security, "if the publisher rebuilt it and you trust that, make a new lock file: pkgtool lock")
 	}
 	return fault.Mark(err, fault.Unsolvable, "enable the repository that the lock file was made with, or make a new lock file: pkgtool lock")
+}
+
+// addSuperseded adds a package of a lock file that is not on offer any more and
+// that a repository still has.
+func (q *question) addSuperseded(ctx context.Context, u *universe, want *LockedPackage) (bool, error) {
+	has, ok := q.offers.(interface {
+		Superseded(ctx context.Context, name, manifest string) (*client.Entry, error)
+	})
+	if !ok {
+		return false, nil
+	}
+	e, err := has.Superseded(ctx, want.Name, want.Manifest)
+	if e == nil || err != nil {
+		return false, err
+	}
+	p, err := u.addEntry(*e)
+	return p != nil, err
 }
