@@ -25,6 +25,7 @@ type Published struct {
 	Roles     []PublishedRole // root, targets, snapshot, timestamp
 	Indexes   []PublishedIndex
 	Packagers []*signing.PublicKey // whose signatures clients accept
+	Behind    bool                 // a publisher was stopped after a new root: clients refuse the rest until it is published again
 
 	dir   string
 	state *state
@@ -54,7 +55,7 @@ func ReadPublished(dir string) (*Published, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Published{dir: dir, state: s}
+	p := &Published{Behind: s.behind, dir: dir, state: s}
 	p.Name, _ = s.root.Signed.UnrecognizedFields["x-ashlar-repository"].(string)
 	root, err := readBounded(filepath.Join(dir, MetadataPath(metadata.ROOT, s.root.Signed.Version)), tuf.MaxSize[metadata.ROOT])
 	if err != nil {

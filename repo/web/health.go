@@ -13,7 +13,7 @@ type standing string
 const (
 	good    standing = "ok"
 	worry   standing = "warning" // clients are served; somebody should look
-	expired standing = "expired" // clients refuse the repository
+	refused standing = "refused" // by clients, because signatures expired, say
 	broken  standing = "broken"  // nothing that can be shown was found
 )
 
@@ -99,6 +99,10 @@ func (s *state) health(now time.Time, failure error) *health {
 		return h
 	}
 	h.judgeRoles(s, now)
+	if s.Behind {
+		h.Status = refused
+		h.Problems = append(h.Problems, "publishing stopped after a new root: the rest is signed by the keys before")
+	}
 	h.judgeFiles(s)
 	return h
 }
@@ -113,8 +117,8 @@ func (h *health) judgeRoles(s *state, now time.Time) {
 		one.Expired, one.Soon = left <= 0, left < lead
 		switch {
 		case one.Expired:
-			h.Status = expired
-			h.Problems = append(h.Problems, fmt.Sprintf("%s expired on %s: clients refuse the repository", r.Name, moment(r.Expires)))
+			h.Status = refused
+			h.Problems = append(h.Problems, fmt.Sprintf("%s expired on %s", r.Name, moment(r.Expires)))
 		case one.Soon:
 			h.worry()
 			h.Problems = append(h.Problems, fmt.Sprintf("%s expires on %s", r.Name, moment(r.Expires)))
@@ -156,9 +160,9 @@ func (h *health) InWords() string {
 	case good:
 		return "All is well: every signature is valid until " + moment(h.Expires) + "."
 	case worry:
-		return "Clients are served, but somebody should look at this."
-	case expired:
-		return "Signatures have expired: clients refuse this repository until it is published again."
+		return "Systems can use this repository, but somebody should look at it."
+	case refused:
+		return "Systems refuse this repository until it is published again: signatures have expired, or are by keys that do not count any more."
 	}
 	return "There is no published state to show."
 }

@@ -29,7 +29,7 @@ var kinds = []string{"start", "search", "browse", "package", "files", "advisorie
 // parsed reads the templates: layout and parts, and in them each page.
 var parsed = sync.OnceValue(func() map[string]*template.Template {
 	funcs := template.FuncMap{
-		"size": size, "number": number, "day": day, "moment": moment, "span": span, "join": strings.Join,
+		"size": size, "number": number, "day": day, "moment": moment, "span": span, "join": strings.Join, "plural": func(n int, unit string) string { return plural(int64(n), unit) },
 		"package": packageLink, "advisory": advisoryLink,
 		"seconds": func(n int64) time.Duration { return time.Duration(n) * time.Second },
 	}

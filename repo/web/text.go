@@ -92,6 +92,9 @@ func span(d time.Duration) string {
 			return plural(n, unit.name)
 		}
 	}
+	if minutes == 0 {
+		return "less than a minute"
+	}
 	return plural(minutes, "minute")
 }
 
