@@ -458,11 +458,11 @@ func TestBlastRadius(t *testing.T) {
 		packages bool // another list of packages is taken
 		holds    bool // clients can be kept at what was published
 	}{
-		{"timestamp", false, false}, // new timestamps, but only for snapshots that were signed
+		{"timestamp", false, true}, // until the snapshot expires
 		{"snapshot", false, false},
 		{"timestamp snapshot", false, true},
 		{"targets", false, false},
-		{"targets timestamp", false, false},
+		{"targets timestamp", false, true},
 		{"targets snapshot", false, false},
 		{"targets snapshot timestamp", true, true},
 		{"root", true, true},
@@ -499,14 +499,18 @@ func TestBlastRadius(t *testing.T) {
 			if took := err == nil && bytes.Contains(got.Targets, []byte(strings.Repeat("06", 32))); took != tc.packages {
 				t.Errorf("another list of packages: %v, %v", took, err)
 			}
-			// The same without other packages: only what says that all is current.
-			dir = v.copy()
 			if tc.stolen == "root" {
 				return // has it all
 			}
-			old, err := metadata.Targets().FromFile(filepath.Join(v.dir, newest(t, v.dir, "targets")))
+			// The same without other packages: only what says that all is current.
+			dir = v.copy()
+			old, err := metadata.Snapshot().FromFile(filepath.Join(v.dir, newest(t, v.dir, "snapshot")))
 			must(t, err)
-			hang(t, dir, old.Signed.Version, old, has("snapshot"), has("timestamp"))
+			if strings.Contains(tc.stolen, "snapshot") {
+				hang(t, dir, old.Signed.Meta["targets.json"].Version, targets, has("snapshot"), has("timestamp"))
+			} else {
+				forge(t, dir, "metadata/timestamp.json", "metadata/timestamp.json", metadata.Timestamp(), func(m *metadata.TimestampType) { m.Version = next }, has("timestamp"))
+			}
 			if got, err := v.walk(dir, v.got); (err == nil && !bytes.Equal(got.Timestamp, v.got.Timestamp)) != tc.holds {
 				t.Errorf("kept at what was published: %v", err)
 			}
