@@ -2,7 +2,6 @@ package web
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -134,14 +133,6 @@ func (h *health) judgeFiles(s *state) {
 	if n := len(s.missing); n > 0 {
 		h.worry()
 		h.Problems = append(h.Problems, fmt.Sprintf("%s missing or of the wrong length: %s", plural(int64(n), "package file"), strings.Join(s.missing[:min(n, 3)], ", ")))
-	}
-	if n := len(s.absent); n > 0 {
-		var names []string
-		for _, i := range s.absent {
-			names = append(names, i.Channel+"."+i.Arch)
-		}
-		slices.Sort(names)
-		h.Problems = append(h.Problems, line("not on this mirror: "+strings.Join(names, ", "), maxText))
 	}
 }
 

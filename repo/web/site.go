@@ -28,7 +28,7 @@ type Site struct {
 	url     string
 	now     func() time.Time
 	opening chan struct{} // holds one for each package file being read
-	working chan struct{} // and one for each page being made
+	working chan struct{} // and one for each page being made: downloads need the machine, too
 }
 
 // Limits of the work for visitors.
@@ -42,7 +42,7 @@ const (
 // New makes the site of the repository in dir, which need not hold a
 // repository yet. What it does in the background ends with ctx.
 func New(ctx context.Context, dir string, o Options) *Site {
-	s := &Site{url: o.URL, now: o.Now, opening: make(chan struct{}, maxOpen), working: make(chan struct{}, 4*runtime.NumCPU())}
+	s := &Site{url: o.URL, now: o.Now, opening: make(chan struct{}, maxOpen), working: make(chan struct{}, max(2, runtime.NumCPU()))}
 	if s.now == nil {
 		s.now = time.Now
 	}
