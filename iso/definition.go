@@ -42,7 +42,7 @@ type Image struct {
 // Repository is a repository of the live system.
 type Repository struct {
 	Name    string   `yaml:"name" jsonschema_description:"name of the repository"`
-	URLs    []string `yaml:"urls" jsonschema_description:"where it is served: http, https or file"`
+	URLs    []string `yaml:"urls" jsonschema_description:"where it is served: http, https, file or oci"`
 	Channel string   `yaml:"channel,omitempty" jsonschema_description:"default: stable"`
 }
 

@@ -11,5 +11,6 @@ import (
 
 func main() {
 	sandbox.MaybeInit() // does not return in pid 1 of a build
+	handOver()          // does not return where pkgtool-objects does the work
 	os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

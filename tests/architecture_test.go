@@ -45,7 +45,8 @@ var rooms = []struct {
 	{"tests/attack", nil},
 	{"tests/places", nil},
 	{"pkgtool/cli", []string{"signing", "kernel-config", "pkgtool", "repo", "iso", "installer", "tests/boot"}},
-	{"pkgtool", []string{"pkgtool/cli"}},
+	{"pkgtool/objects", []string{"pkgtool/cli", "pkgtool/build/sandbox", "repo/store/blob"}},
+	{"pkgtool", []string{"pkgtool/cli", "repo/store"}},
 }
 
 // TestRoomsImportOnlyWhatDataFlowAllows keeps the layout honest: a package's

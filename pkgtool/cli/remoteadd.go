@@ -27,7 +27,8 @@ func remoteAdd(app *App) *cobra.Command {
 		Use: "add NAME URL...", Short: "Add a repository, and the root that it is trusted by", Args: cobra.MinimumNArgs(2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		Long: `Add a repository under a name of your choice. Its URLs are mirrors, tried in their
-order: http, https or file.
+order: http, https or file, oci://host/name for a registry of container images
+that holds a repository, and oci+http:// for one without TLS.
 
 Trust does not come from the mirror. Give the publisher's root.json
 (--root-file), or the sha256 of it (--fingerprint), as the publisher told you by
@@ -35,6 +36,7 @@ another way; its own ` + "`pkgtool repo trust`" + ` prints both. Without them, a
 root of that name on this system, you are shown the fingerprint and asked to
 compare it; where no person can be asked, nothing is added.`,
 		Example: `  pkgtool remote add example https://packages.example.org/ --root-file root.json
+  pkgtool remote add example oci://registry.example.org/packages --root-file root.json
   pkgtool remote add example https://a.example.org/ https://b.example.org/ --fingerprint 3c1f...
   pkgtool remote add medium file:///run/media/repo --root-file /run/media/root.json --priority 60`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -20,7 +20,7 @@ import (
 type Config struct {
 	Schema   int      `yaml:"schema" jsonschema:"enum=1" jsonschema_description:"version of this format"`
 	Name     string   `yaml:"name" jsonschema_description:"name of the repository on this system; its trusted root is /etc/pkgtool/trust/NAME/root.json"`
-	URLs     []string `yaml:"urls" jsonschema_description:"mirrors, tried in this order: http, https or file"`
+	URLs     []string `yaml:"urls" jsonschema_description:"mirrors, tried in this order: http, https, file, or oci and oci+http for a registry"`
 	Channel  string   `yaml:"channel,omitempty" jsonschema_description:"default: stable"`
 	Priority int      `yaml:"priority,omitempty" jsonschema_description:"a package of the repository with the higher number wins; default 50"`
 	Enabled  *bool    `yaml:"enabled,omitempty" jsonschema_description:"default: true"`

@@ -71,7 +71,7 @@ func TestReadConfigRefuses(t *testing.T) {
 		"schema":        {"schema: 2\nname: x\nurls: [file:///x]\n", "schema is 2"},
 		"name":          {"schema: 1\nname: ../x\nurls: [file:///x]\n", "invalid name"},
 		"channel":       {"schema: 1\nname: x\nurls: [file:///x]\nchannel: a/b\n", "invalid channel"},
-		"scheme":        {"schema: 1\nname: x\nurls: [ftp://x]\n", "use http, https or file"},
+		"scheme":        {"schema: 1\nname: x\nurls: [ftp://x]\n", "use http, https, file or oci"},
 		"relative file": {"schema: 1\nname: x\nurls: ['file:x']\n", "file:///absolute/path"},
 		"file host":     {"schema: 1\nname: x\nurls: [file://host/x]\n", "file:///absolute/path"},
 		"query":         {"schema: 1\nname: x\nurls: ['http://x/?y']\n", "query"},

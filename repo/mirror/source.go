@@ -28,8 +28,8 @@ func OpenSource(ctx context.Context, text string, client *http.Client) (s transp
 		return transport.Folder{Dir: dir}, nothing, err
 	}
 	s, err = transport.Open(text, client)
-	if err == nil {
-		return s, nothing, nil
+	if _, registry := s.(*transport.Registry); err == nil && !registry {
+		return s, nothing, nil // as a store, a registry knows more
 	}
 	if to, asStore := store.Open(ctx, text); asStore == nil {
 		return to, func() { to.Close() }, nil

@@ -20,6 +20,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 )
 
@@ -172,26 +173,41 @@ func (r *Registry) try(ctx context.Context, do func(ctx context.Context, watch *
 		ctx, watch := transport.Watched(ctx, r.limits)
 		defer watch.Stop()
 		err := transport.CauseOf(ctx, do(ctx, watch))
-		var answer *errcode.ErrorResponse
-		if errors.As(err, &answer) && answer.StatusCode < 500 && answer.StatusCode != http.StatusTooManyRequests {
+		if status := statusOf(err); status >= 400 && status < 500 && status != http.StatusTooManyRequests {
 			final, err = err, nil
 		}
 		return err
 	})
-	return explained(errors.Join(err, final))
+	if final != nil {
+		err = final
+	}
+	return explained(err)
+}
+
+// statusOf returns the HTTP status by which a registry refused something, or 0.
+func statusOf(err error) int {
+	var read *transport.HTTPError
+	var written *errcode.ErrorResponse
+	switch {
+	case errors.As(err, &written):
+		return written.StatusCode
+	case errors.As(err, &read):
+		return read.Status()
+	case errors.Is(err, auth.ErrBasicCredentialNotFound):
+		return http.StatusUnauthorized
+	}
+	return 0
 }
 
 // explained adds what to do about an answer of a registry, which is text from
 // outside.
 func explained(err error) error {
-	var answer *errcode.ErrorResponse
-	if !errors.As(err, &answer) {
-		return err
-	}
 	hint := ""
-	switch answer.StatusCode {
+	switch statusOf(err) {
+	case 0:
+		return err
 	case http.StatusUnauthorized, http.StatusForbidden:
-		hint = "sign on with `docker login`, `podman login` or the like, as somebody who may write there"
+		hint = "sign on with `docker login`, `podman login --compat-auth-file` or the like, as somebody who may write there"
 	case http.StatusMethodNotAllowed:
 		hint = "the registry is read-only, or a cache of another one; write to that one"
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,6 +99,10 @@ func Open(ctx context.Context, text string) (Store, error) {
 		return OpenDir(text)
 	}
 	open := openers[strings.ToLower(scheme)]
+	if open == nil && slices.Contains(ObjectSchemes, strings.ToLower(scheme)) {
+		return nil, fault.Mark(fmt.Errorf("%.200q: this program is without object storage", redacted(text)), fault.Usage,
+			"install the package pkgtool-objects; beside a pkgtool of your own, `go build -o pkgtool-objects ./pkgtool/objects` is enough")
+	}
 	if open == nil {
 		return nil, fault.Mark(fmt.Errorf("%.200q: cannot write to a place of the kind %.20q", redacted(text), scheme), fault.Usage,
 			"name a folder, or see docs/publishing.md for object stores and registries")

@@ -47,6 +47,9 @@ func (e *HTTPError) Error() string {
 	return fmt.Sprintf("HTTP status %d %s", e.status, http.StatusText(e.status))
 }
 
+// Status is the code of the answer, such as 401.
+func (e *HTTPError) Status() int { return e.status }
+
 // Is makes the answers by which servers say "absent" equal fs.ErrNotExist. An
 // object store says 403 where listing is not allowed.
 func (e *HTTPError) Is(target error) bool {
@@ -72,7 +75,10 @@ func (s *Server) Span(ctx context.Context, name string, first, end, size int64) 
 }
 
 func (s *Server) url(name string) string {
-	return s.base.JoinPath(strings.Split(name, "/")...).String()
+	u := s.base.JoinPath(strings.Split(name, "/")...)
+	// Servers of object storage take a plain + for a blank.
+	u.RawPath = strings.ReplaceAll(u.EscapedPath(), "+", "%2B")
+	return u.String()
 }
 
 // GetURL requests what a URL names, as a whole.

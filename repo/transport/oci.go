@@ -166,6 +166,9 @@ func readManifest(ctx context.Context, client *auth.Client, url string) ([]byte,
 	req.Header.Set("User-Agent", "pkgtool")
 	req.Header.Set("Accept", oci.ManifestType)
 	resp, err := client.Do(req)
+	if errors.Is(err, auth.ErrBasicCredentialNotFound) {
+		err = &HTTPError{status: http.StatusUnauthorized}
+	}
 	if err != nil {
 		return nil, CauseOf(ctx, err)
 	}

@@ -9,6 +9,11 @@ import (
 )
 
 func TestBucketIsAStore(t *testing.T) {
-	url, _ := startS3(t)
+	url := startS3(t).url()
 	storetest.Run(t, func(t *testing.T) store.Store { return open(t, url) })
+}
+
+func TestBucketServes(t *testing.T) {
+	s := startS3(t)
+	newWorld(t).lifecycle(s.url(), s.public(), func() int { return countFiles(t, s.data) })
 }

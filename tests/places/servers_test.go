@@ -2,14 +2,18 @@ package places
 
 import (
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"gocloud.dev/blob"
 )
 
 func check(t testing.TB, err error) {
@@ -64,9 +68,12 @@ func run(t *testing.T, address string, cmd *exec.Cmd) {
 	}
 }
 
-// startRegistry runs Debian's docker-registry and returns host and port. Only
-// user with that password may use it, if one is given.
-func startRegistry(t *testing.T, htpasswd string) string {
+// server is a running server and where its files lie.
+type server struct{ address, data string }
+
+// startRegistry runs Debian's docker-registry. Only the users of htpasswd may
+// use it, if that is given.
+func startRegistry(t *testing.T, htpasswd string) server {
 	t.Helper()
 	program, err := exec.LookPath("docker-registry")
 	if err != nil {
@@ -82,7 +89,7 @@ func startRegistry(t *testing.T, htpasswd string) string {
 	cmd := exec.Command(program, "serve", filepath.Join(dir, "config.yml"))
 	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
 	run(t, address, cmd)
-	return address
+	return server{address, filepath.Join(dir, "data")}
 }
 
 // gatewayVersion is that which pkgtool/bootstrap.sh installs.
@@ -90,10 +97,10 @@ const gatewayVersion = "v1.8.0"
 
 const accessKey, secretKey = "publisher", "only for tests"
 
-// startS3 runs versitygw over a folder with one bucket that everybody may read
-// and only the publisher, whose keys are in the environment, may write. It
-// returns the store's url and the one that clients read from.
-func startS3(t *testing.T) (store, public string) {
+// startS3 runs versitygw over a folder with the bucket "packages", which
+// everybody may read and only the publisher, whose keys are put into the
+// environment, may write.
+func startS3(t *testing.T) server {
 	t.Helper()
 	cache := os.Getenv("ASHLAR_CACHE")
 	if cache == "" {
@@ -106,22 +113,56 @@ func startS3(t *testing.T) (store, public string) {
 		t.Skip("needs versitygw, of `pkgtool/bootstrap.sh test`: ", err)
 	}
 	dir, address := t.TempDir(), freeAddress(t)
-	for _, folder := range []string{"data", "iam"} {
+	for _, folder := range []string{"data", "attributes"} {
 		check(t, os.MkdirAll(filepath.Join(dir, folder), 0o755))
 	}
 	run(t, address, exec.Command(program, "--access", accessKey, "--secret", secretKey, "--port", address,
-		"posix", "--sidecar", makeFolder(t, dir, "attributes"), filepath.Join(dir, "data")))
+		"posix", "--sidecar", filepath.Join(dir, "attributes"), filepath.Join(dir, "data")))
 	t.Setenv("AWS_ACCESS_KEY_ID", accessKey)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", secretKey)
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	return fmt.Sprintf("s3://packages?endpoint=http://%s&region=us-east-1&use_path_style=true", address), "http://" + address + "/packages/"
+	t.Setenv("AWS_CONFIG_FILE", filepath.Join(dir, "none"))
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(dir, "none"))
+	s := server{address, filepath.Join(dir, "data", bucketName)}
+	makeBucket(t, s)
+	return s
 }
 
-func makeFolder(t *testing.T, parts ...string) string {
+const bucketName = "packages"
+
+// url is the bucket's for a publisher.
+func (s server) url() string {
+	return fmt.Sprintf("s3://%s/some/folder?endpoint=http://%s&region=us-east-1&use_path_style=true", bucketName, s.address)
+}
+
+// public is the url at which everybody reads what url names.
+func (s server) public() string { return "http://" + s.address + "/" + bucketName + "/some/folder/" }
+
+// makeBucket makes a bucket whose objects everybody may read.
+func makeBucket(t *testing.T, s server) {
 	t.Helper()
-	dir := filepath.Join(parts...)
-	check(t, os.MkdirAll(dir, 0o755))
-	return dir
+	b, err := blob.OpenBucket(t.Context(), s.url())
+	check(t, err)
+	defer b.Close()
+	var client *s3.Client
+	if !b.As(&client) {
+		t.Fatal("no S3 client")
+	}
+	_, err = client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(bucketName)})
+	check(t, err)
+	policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::` + bucketName + `/*"}]}`
+	_, err = client.PutBucketPolicy(t.Context(), &s3.PutBucketPolicyInput{Bucket: aws.String(bucketName), Policy: aws.String(policy)})
+	check(t, err)
 }
 
-func lines(text ...string) string { return strings.Join(text, "\n") + "\n" }
+// countFiles counts the files below a folder.
+func countFiles(t *testing.T, dir string) (n int) {
+	t.Helper()
+	check(t, filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			n++
+		}
+		return err
+	}))
+	return n
+}

@@ -145,12 +145,14 @@ func (b *Bucket) explained(ctx context.Context, doing, path string, err error) e
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %s %s: %w", b, doing, path, context.Cause(ctx))
 	}
-	hint := ""
-	switch gcerrors.Code(err) {
-	case gcerrors.NotFound:
+	hint, code, text := "", gcerrors.Code(err), tuf.Printable(err.Error())
+	switch {
+	case code == gcerrors.NotFound && coded != nil && coded.ErrorCode() == "NoSuchBucket":
+		hint = "make the bucket first, with the storage's own tools"
+	case code == gcerrors.NotFound:
 		return &fs.PathError{Op: doing, Path: b.name + path, Err: fs.ErrNotExist}
-	case gcerrors.PermissionDenied:
+	case code == gcerrors.PermissionDenied, strings.Contains(text, "get credentials"):
 		hint = "check the credentials ($AWS_ACCESS_KEY_ID and so on); they must be allowed to list, read, write and delete"
 	}
-	return fault.Mark(fmt.Errorf("%s: %s %s: %s", b, doing, path, tuf.Printable(err.Error())), fault.Network, hint)
+	return fault.Mark(fmt.Errorf("%s: %s %s: %s", b, doing, path, text), fault.Network, hint)
 }
