@@ -233,7 +233,6 @@ func TestNewStateReplacesOldOne(t *testing.T) {
 		})
 	}
 	for n := 1; n < publications; n++ {
-		*w.clock = w.clock.Add(time.Minute)
 		repotest.Publish(t, w.Repository, pair(n)...)
 	}
 	newest := fmt.Sprintf("1.0.%d-1", publications-1)
