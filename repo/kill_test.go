@@ -15,8 +15,15 @@ import (
 	"ashlar/repo/repotest"
 )
 
-// TestMain lets the test binary be the publisher that gets killed.
+// TestMain lets the test binary be a publisher, such as one that gets killed.
 func TestMain(m *testing.M) {
+	if dir := os.Getenv("REPO_TEST_CROWD"); dir != "" {
+		if err := publishForCrowd(dir, os.Getenv("REPO_TEST_PACKAGES")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if dir := os.Getenv("REPO_TEST_PUBLISH"); dir != "" {
 		fmt.Fprintln(os.Stderr, publishAll(dir, os.Getenv("REPO_TEST_PACKAGES")))
 		os.Exit(1)

@@ -252,7 +252,7 @@ func (r *Repository) lock(ctx context.Context) (unlock func(), err error) {
 			f.Close()
 			return nil, fault.Mark(fmt.Errorf("another publisher is at work in %s: %w", r.dir, ctx.Err()), fault.Failed,
 				"wait until it has finished")
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
