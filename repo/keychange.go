@@ -12,6 +12,9 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
 
+// maxRoleKeys bounds the keys of a role, so that root metadata stays small.
+const maxRoleKeys = 32
+
 // KeyChange is a change of role keys that takes effect with the next
 // publication, together with those that were asked for before it.
 type KeyChange struct {
@@ -118,6 +121,9 @@ func (r *Repository) include(next *metadata.RootType, role string, key *RoleKey)
 		if other != role && slices.Contains(next.Roles[other].KeyIDs, id) {
 			return "", fault.Mark(fmt.Errorf("%s is the %s key", ShortID(id), other), fault.Usage, "use a key of its own for each role")
 		}
+	}
+	if len(next.Roles[role].KeyIDs) >= maxRoleKeys {
+		return "", fault.Mark(fmt.Errorf("role %s has %d keys, which is the most", role, maxRoleKeys), fault.Usage, "revoke one first")
 	}
 	if err := next.AddKey(public, role); err != nil {
 		return "", err

@@ -8,8 +8,11 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -766,6 +769,123 @@ func TestDrafts(t *testing.T) {
 	})
 }
 
+// Both the old and the new targets key are elsewhere: root waits with targets.
+func TestRotateOfflineTargets(t *testing.T) {
+	v := newVault(t)
+	v.follow()
+	vaulted := v.away("targets.pem")
+	fresh, err := repo.NewRoleKey()
+	must(t, err)
+	old, err := repo.ReadRoleKey(filepath.Join(vaulted, "targets.pem"))
+	must(t, err)
+	v.change(v.repo.RotateKey(t.Context(), "targets", "", fresh.PublicHalf()))
+	p := v.publish()
+	if len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], "targets.json waits for 1 more") || p.Changed {
+		t.Errorf("%+v", p)
+	}
+	v.follow()
+	file := repo.DraftPath(v.dir, "targets")
+	for _, keys := range [][]*repo.RoleKey{{old}, {old, fresh}} {
+		d, err := repo.OpenDraft(file)
+		must(t, err)
+		used, err := d.Sign(keys...)
+		must(t, err)
+		if len(used) != len(keys) || (len(d.Needs()) == 0) != (len(keys) == 2) {
+			t.Errorf("signed with %d of %d; needs %v", len(used), len(keys), d.Needs())
+		}
+		must(t, d.Write(file))
+	}
+	v.publish()
+	v.good()
+	early := v.copy()
+	must(t, os.Remove(filepath.Join(early, "metadata/2.root.json")))
+	if _, err := v.walk(early, v.got); err != nil {
+		t.Errorf("before the new root is there: %v", err)
+	}
+	v.follow()
+	if p := v.publish(); p.Changed || len(p.Warnings) != 0 {
+		t.Errorf("%+v", p)
+	}
+}
+
+// Two of three, all elsewhere: signatures that come back one after the other, as
+// copies of the same file, add up.
+func TestSignaturesAddUp(t *testing.T) {
+	v := newVault(t)
+	v.change(v.repo.AddKey(t.Context(), "root", nil))
+	v.change(v.repo.AddKey(t.Context(), "root", nil))
+	v.change(v.repo.SetThreshold(t.Context(), "root", 2))
+	v.publish()
+	vaulted := v.away("root*.pem")
+	v.change(v.repo.RotateKey(t.Context(), "timestamp", "", nil))
+	file := repo.DraftPath(v.dir, "root")
+	sent := v.read(".ashlar/signing/root.json")
+	for i, name := range []string{"root-3.pem", "root.pem"} {
+		key, err := repo.ReadRoleKey(filepath.Join(vaulted, name))
+		must(t, err)
+		mine := filepath.Join(t.TempDir(), "root.json")
+		must(t, os.WriteFile(mine, sent, 0o644))
+		d, err := repo.OpenDraft(mine)
+		must(t, err)
+		if _, err := d.Sign(key); err != nil {
+			t.Fatal(err)
+		}
+		must(t, d.Write(mine))
+		must(t, os.Rename(mine, file))
+		p := v.publish()
+		if waits := len(p.Warnings) == 1; waits != (i == 0) {
+			t.Errorf("after %d signatures: %v", i+1, p.Warnings)
+		}
+		v.follow()
+	}
+	if root, err := repo.ReadRoot(v.dir); err != nil || root.Version != 3 {
+		t.Errorf("%+v, %v", root, err)
+	}
+	v.good()
+}
+
+// What prune looks at was signed by keys that are not in force any more.
+func TestPruneAfterRotation(t *testing.T) {
+	v := newVault(t)
+	for range 3 {
+		for _, role := range repo.Roles() {
+			v.change(v.repo.RotateKey(t.Context(), role, "", nil))
+		}
+		v.publish()
+	}
+	v.now = v.now.AddDate(0, 0, 60)
+	v.publish()
+	if _, err := v.repo.Prune(t.Context(), repo.PruneOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	v.good()
+	v.follow() // from the first root on
+}
+
+// Signing anew reaches as far as the keys at hand, and drafts the rest.
+func TestResign(t *testing.T) {
+	v := newVault(t)
+	v.follow()
+	v.away("root.pem")
+	before := v.read("metadata/timestamp.json")
+	v.now = v.now.Add(time.Hour)
+	p, err := v.repo.Resign(t.Context())
+	if err != nil || !p.Changed || len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], "root.json waits") {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	if bytes.Equal(before, v.read("metadata/timestamp.json")) {
+		t.Error("the timestamp is the old one")
+	}
+	v.follow()
+	v.good()
+	if _, err := v.repo.ForgetKeyChange(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if p := v.publish(); p.Changed || len(p.Warnings) != 0 {
+		t.Errorf("%+v", p)
+	}
+}
+
 func FuzzOpenDraft(f *testing.F) {
 	dir := f.TempDir()
 	now := repotest.Now
@@ -798,4 +918,67 @@ func FuzzOpenDraft(f *testing.F) {
 			t.Error(fmt.Sprint(err))
 		}
 	})
+}
+
+func FuzzReadRoleKey(f *testing.F) {
+	dir := f.TempDir()
+	key, err := repo.NewRoleKey()
+	if err != nil {
+		f.Fatal(err)
+	}
+	path := filepath.Join(dir, "a.pem")
+	if err := errors.Join(key.WritePrivate(path), key.WritePublic(path+".pub")); err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range []string{path, path + ".pub"} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	path = filepath.Join(dir, "fuzz.pem")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		must(t, os.WriteFile(path, data, 0o600))
+		if key, err := repo.ReadRoleKey(path); err == nil && len(key.ID) != 64 {
+			t.Errorf("id %q", key.ID)
+		}
+	})
+}
+
+func TestRoleKeyFiles(t *testing.T) {
+	dir := t.TempDir()
+	key, err := repo.NewRoleKey()
+	must(t, err)
+	private, public := filepath.Join(dir, "k.pem"), filepath.Join(dir, "k.pem.pub")
+	must(t, key.WritePrivate(private))
+	must(t, key.WritePublic(public))
+	for file, has := range map[string]bool{private: true, public: false} {
+		if read, err := repo.ReadRoleKey(file); err != nil || read.ID != key.ID || read.Private() != has {
+			t.Errorf("%s: %+v, %v", file, read, err)
+		}
+	}
+	if err := key.WritePrivate(private); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("overwritten: %v", err)
+	}
+	// What openssl makes is taken, and what is no Ed25519 key is not.
+	for name, args := range map[string][]string{
+		"ed25519.pem": {"genpkey", "-algorithm", "ed25519"},
+		"x25519.pem":  {"genpkey", "-algorithm", "x25519"},
+		"rsa.pem":     {"genpkey", "-algorithm", "rsa"},
+		"ec.pem":      {"ecparam", "-name", "prime256v1", "-genkey"},
+	} {
+		file := filepath.Join(dir, name)
+		if out, err := exec.Command("openssl", append(args, "-out", file)...).CombinedOutput(); err != nil {
+			t.Fatalf("openssl: %v\n%s", err, out)
+		}
+		must(t, os.Chmod(file, 0o600))
+		if _, err := repo.ReadRoleKey(file); (err == nil) != (name == "ed25519.pem") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	must(t, os.Chmod(private, 0o640))
+	if _, err := repo.ReadRoleKey(private); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+		t.Errorf("readable by others: %v", err)
+	}
 }

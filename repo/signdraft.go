@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"ashlar/pkgtool/durable"
@@ -70,6 +71,9 @@ func parseDraft(data []byte) (*Draft, error) {
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&f); err != nil {
 		return nil, fmt.Errorf("not a file to sign: %w", err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, errors.New("data after the end of the document")
 	}
 	if f.Format != 1 || !repositoryName.MatchString(f.Repository) || len(f.Roots) < 1 || len(f.Roots) > 2 {
 		return nil, errors.New("not a file to sign, or one of a later version of this program")

@@ -128,16 +128,6 @@ func (r *Repository) awaiting(d *Draft) *AwaitingError {
 	return &AwaitingError{File: DraftPath(r.dir, d.Role), Needs: d.Needs(), dir: r.dir}
 }
 
-// draftTargets are the targets of a draft that waits for signatures, whose files
-// must not go away; none if nothing waits.
-func (r *Repository) draftTargets() (map[string]*metadata.TargetFiles, error) {
-	d, _, err := r.loadDraft(metadata.TARGETS)
-	if err != nil || d == nil {
-		return nil, err
-	}
-	return d.targets.Signed.Targets, nil
-}
-
 // draftedTargets returns the targets that were sent to be signed, if they say
 // what is to be published now; else nil, and they are forgotten.
 func (p *publishing) draftedTargets(targets map[string]*metadata.TargetFiles, least int64) (*metadata.Metadata[metadata.TargetsType], error) {
