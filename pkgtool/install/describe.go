@@ -111,6 +111,11 @@ func (p *Plan) remove(s solver.Step) {
 		p.DiskChange -= r.InstalledSize
 		step.Size = r.InstalledSize
 	}
+	for _, item := range p.fetch {
+		if why == "replaced by "+item.chosen.Name && item.chosen.Vendor != s.Package.Vendor {
+			step.Vendor, step.OfVendor = item.chosen.Vendor, s.Package.Vendor
+		}
+	}
 	p.Steps = append(p.Steps, step)
 	if len(p.session.system.Builds(name)) > 1 {
 		name += "@" + v

@@ -31,10 +31,12 @@ type reach struct {
 	builds   map[string]bool              // names of which all builds were added
 	queue    []*solver.Package
 	failure  error
+
+	vendorsMayChange bool // the request says so
 }
 
-func newReach(u *universe, o offers, narrow bool) *reach {
-	r := &reach{universe: u, offers: o, narrow: narrow, moving: map[string]bool{}, seen: map[string]bool{}, builds: map[string]bool{}}
+func newReach(u *universe, o offers, narrow, vendorsMayChange bool) *reach {
+	r := &reach{universe: u, offers: o, narrow: narrow, vendorsMayChange: vendorsMayChange, moving: map[string]bool{}, seen: map[string]bool{}, builds: map[string]bool{}}
 	if narrow {
 		r.provided = map[string][]*solver.Package{}
 		for _, p := range u.packages {
@@ -214,6 +216,7 @@ func (r *reach) add(entries []client.Entry) {
 			r.failure = err
 		}
 		if p != nil {
+			r.restrain(p)
 			r.queue = append(r.queue, p)
 		}
 	}

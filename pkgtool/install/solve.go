@@ -115,7 +115,7 @@ func (q *question) gather(ctx context.Context, narrow bool) (u *universe, err er
 	if q.locked != nil {
 		return u, q.addLocked(ctx, u)
 	}
-	r := newReach(u, q.offers, narrow)
+	r := newReach(u, q.offers, narrow, q.request.AllowVendorChange)
 	if err := r.targets(q.targets()); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package trust
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"slices"
@@ -147,7 +148,7 @@ func (w *Walk) takeTimestamp(data []byte) error {
 		return contradicted(data, w.Got.Timestamp)
 	}
 	if err != nil {
-		return w.translate(err, metadata.TIMESTAMP)
+		return w.translate(err, metadata.TIMESTAMP, data)
 	}
 	return contradicted(data, w.Others...)
 }
@@ -192,7 +193,7 @@ func (w *Walk) updateSnapshot(ctx context.Context) error {
 		return err
 	}
 	if _, err := w.set.UpdateSnapshot(data, false); err != nil {
-		return w.translate(err, metadata.SNAPSHOT)
+		return w.translate(err, metadata.SNAPSHOT, data)
 	}
 	w.Got.Snapshot = data
 	return nil
@@ -211,7 +212,7 @@ func (w *Walk) updateTargets(ctx context.Context) error {
 		return err
 	}
 	if _, err := w.set.UpdateTargets(data); err != nil {
-		return w.translate(err, metadata.TARGETS)
+		return w.translate(err, metadata.TARGETS, data)
 	}
 	w.Got.Targets = data
 	return nil
@@ -239,19 +240,22 @@ func (w *Walk) hung(ctx context.Context, role string, meta *metadata.MetaFiles) 
 	return data, transport.Missing(err)
 }
 
-// translate is tuf.Translate with more to say about expiry.
-func (w *Walk) translate(err error, role string) error {
-	if errors.Is(err, &metadata.ErrExpiredMetadata{}) {
-		switch {
-		case w.set.RefTime.After(w.set.Root.Signed.Expires):
-			return w.expired(metadata.ROOT, w.set.Root.Signed.Expires)
-		case role == metadata.TIMESTAMP && w.set.Timestamp != nil:
-			return w.expired(role, w.set.Timestamp.Signed.Expires)
-		case role == metadata.SNAPSHOT && w.set.Snapshot != nil:
-			return w.expired(role, w.set.Snapshot.Signed.Expires)
-		}
+// translate is tuf.Translate with more to say about expiry, of the root or of
+// data, which is metadata of role.
+func (w *Walk) translate(err error, role string, data []byte) error {
+	if !errors.Is(err, &metadata.ErrExpiredMetadata{}) {
+		return tuf.Translate(err)
 	}
-	return tuf.Translate(err)
+	if expires := w.set.Root.Signed.Expires; w.set.RefTime.After(expires) {
+		return w.expired(metadata.ROOT, expires)
+	}
+	var m struct {
+		Signed struct{ Expires time.Time }
+	}
+	if json.Unmarshal(data, &m) != nil || m.Signed.Expires.IsZero() {
+		return tuf.Translate(err)
+	}
+	return w.expired(role, m.Signed.Expires)
 }
 
 // Target returns path, length and sha256 of a target's file; fs.ErrNotExist if
