@@ -24,10 +24,11 @@ the state it shows is there with its length (with --verify: with its hash), how
 old it is and, with --origin, how far behind.
 
 Exit codes: 0 fine; 1 something is missing, old or behind; 4 clients would
-refuse what is there (tampered, stale, not signed); 5 no usable answer.
+refuse what is there (tampered, not signed); 5 no usable answer; 8 it has expired.
 
-A mirror in a folder or a store of yours knows whom to trust and which part it
-has; of any other say so with --root-file or --fingerprint, --channel and --arch.`,
+A mirror in a folder knows whom to trust; of one elsewhere say so with
+--root-file or --fingerprint. Of a mirror of a part that is not in a folder or
+store of yours, say which part with --channel and --arch.`,
 		Example: `  pkgtool repo mirror status /srv/mirror --origin https://packages.example.org/
   pkgtool repo mirror status https://mirror.example.net/ --root-file root.json --max-age 2d
   pkgtool repo mirror status /srv/mirror -q --prometheus /var/lib/node-exporter/ashlar.prom`,

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"bytes"
+	"fmt"
 
 	"ashlar/repo/index"
 	"ashlar/repo/transport"
@@ -33,29 +34,20 @@ func (p *plan) dropIndex(name string, data []byte) error {
 
 // replaceIndex counts what is in one version of an index and not in another.
 func (p *plan) replaceIndex(name string, old, new []byte) error {
-	before, err := readIndex(name, old)
+	header, gone, came, err := index.Diff(old, new)
+	if err == nil {
+		err = headed(name, header)
+	}
 	if err != nil {
-		return err
+		return lying(err)
 	}
-	after, err := readIndex(name, new)
-	if err != nil {
-		return err
-	}
-	had := make(map[string]string, len(before))
-	for i := range before {
-		had[before[i].Path] = before[i].SHA256
-	}
-	for i := range after {
-		if had[after[i].Path] == after[i].SHA256 {
-			delete(had, after[i].Path)
-			continue
-		}
-		if err := p.add(objectOf(&after[i])); err != nil {
+	for i := range came {
+		if err := p.add(objectOf(&came[i])); err != nil {
 			return err
 		}
 	}
-	for path := range had {
-		p.drop(path)
+	for i := range gone {
+		p.drop(gone[i].Path)
 	}
 	return nil
 }
@@ -67,11 +59,27 @@ func objectOf(e *index.Entry) transport.Object {
 // readIndex decodes an index whose hash is proven.
 func readIndex(name string, data []byte) ([]index.Entry, error) {
 	header, entries, err := index.Decode(bytes.NewReader(data), index.Limits{})
-	if err != nil {
-		return nil, &tuf.Refusal{Kind: tuf.Lying, Err: err}
+	if err == nil {
+		err = headed(name, header)
 	}
-	if channel, arch, _ := indexTarget(name); header.Channel != channel || header.Arch != arch {
-		return nil, tuf.Refuse(tuf.Lying, "%s says that it is of %.40q.%.40q", name, header.Channel, header.Arch)
+	if err != nil {
+		return nil, lying(err)
 	}
 	return entries, nil
+}
+
+// headed wants an index to be what its name says.
+func headed(name string, h index.Header) error {
+	if channel, arch, _ := indexTarget(name); h.Channel != channel || h.Arch != arch {
+		return fmt.Errorf("%s says that it is of %.40q.%.40q", name, h.Channel, h.Arch)
+	}
+	return nil
+}
+
+// lying is the refusal of what was signed and cannot be.
+func lying(err error) error {
+	if tuf.KindOf(err) != "" {
+		return err
+	}
+	return &tuf.Refusal{Kind: tuf.Lying, Err: err}
 }

@@ -119,29 +119,24 @@ type inspection struct {
 
 // remember finds out whom to trust and what the mirror is meant to have.
 func (i *inspection) remember(ctx context.Context) error {
-	known, err := &record{}, error(nil)
-	if ours(i.source) { // another place could say that it trusts whom it likes
-		known, err = readRecord(ctx, i.Limits, i.source)
+	known := &record{}
+	switch i.source.(type) {
+	case transport.Folder, store.Store:
+		recorded, err := readRecord(ctx, i.Limits, i.source)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err == nil {
+			known = recorded
+		}
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		known, err = &record{}, nil
-	}
-	if err != nil {
-		return err
+	if _, here := i.source.(transport.Folder); !here {
+		known.Pinned = nil // another place could say that it trusts whom it likes
 	}
 	i.record = known
 	i.Settings = i.Settings.merged(known.Settings)
 	i.report.Synced = known.Synced
 	return known.pin(ctx, i.source, []*counted{{Source: i.source}}, i.Options)
-}
-
-// ours reports whether a place is one that whoever asks keeps himself.
-func ours(s transport.Source) bool {
-	switch s.(type) {
-	case store.Store, transport.Folder:
-		return true
-	}
-	return false
 }
 
 func (i *inspection) walk(s transport.Source) *trust.Walk {
@@ -292,21 +287,21 @@ func (i *inspection) compare(ctx context.Context, origins []transport.Source) er
 }
 
 // Class is the exit class that a report's problems mean: Security where a client
-// would refuse what is there, Network where nothing usable answered, else Failed.
+// would refuse what is there, Stale where it has expired, Network where nothing
+// usable answered, else Failed.
 func (r *Report) Class() fault.Class {
-	class := fault.Failed
+	grave := []fault.Class{fault.Security, fault.Stale, fault.Network}
+	worst := len(grave)
 	for _, p := range r.Problems {
-		switch p.Kind {
-		case Missing, Old, Behind:
-		case tuf.Unreachable:
-			if class == fault.Failed {
-				class = fault.Network
-			}
-		default:
-			return fault.Security
+		class := p.Kind.Class()
+		if p.Kind == Missing || p.Kind == Old || p.Kind == Behind {
+			class = fault.Failed
+		}
+		if at := slices.Index(grave, class); at >= 0 {
+			worst = min(worst, at)
 		}
 	}
-	return class
+	return append(grave, fault.Failed)[worst]
 }
 
 // Prometheus writes the report in the text format of Prometheus, for the

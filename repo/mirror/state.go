@@ -177,9 +177,9 @@ func worst(failures []error) error {
 		return failures[0]
 	}
 	err := errors.Join(failures...)
-	for _, f := range failures {
-		if fault.ClassOf(f) == fault.Security {
-			return fault.Mark(err, fault.Security, "")
+	for _, grave := range []fault.Class{fault.Security, fault.Stale} {
+		if slices.ContainsFunc(failures, func(f error) bool { return fault.ClassOf(f) == grave }) {
+			return fault.Mark(err, grave, "")
 		}
 	}
 	return err

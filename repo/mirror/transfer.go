@@ -178,7 +178,9 @@ func (u *untilDone) Read(p []byte) (int, error) {
 // transfer moves an object from a source to the store.
 func (r *run) transfer(ctx context.Context, s *counted, o transport.Object) error {
 	put := store.PutOptions{Size: o.Size, SHA256: o.SHA256}
-	if f, ok := s.Source.(transport.Folder); ok {
+	file := filepath.Join(r.scratch, o.SHA256)
+	_, waiting := os.Lstat(file)
+	if f, ok := s.Source.(transport.Folder); ok && waiting != nil {
 		if err := r.to.PutFile(ctx, o.Path, f.Path(o.Path), put); err != nil {
 			return transport.Missing(err)
 		}
@@ -186,7 +188,6 @@ func (r *run) transfer(ctx context.Context, s *counted, o transport.Object) erro
 		r.meter.bytes(o.Size)
 		return nil
 	}
-	file := filepath.Join(r.scratch, o.SHA256)
 	if err := r.fetch(ctx, s, o, file); err != nil {
 		return err
 	}
@@ -237,25 +238,39 @@ func (r *run) index(ctx context.Context, t target) ([]byte, error) {
 		old = nil
 	}
 	for _, s := range r.inOrder() {
-		if old != nil {
-			if data, err := newer.Fetch(ctx, r.Limits, s, t.Object, old); err == nil {
-				return data, os.WriteFile(file, data, 0o644)
-			}
-		}
-		err := r.fetch(ctx, s, t.Object, file)
-		if err == nil {
-			return transport.ReadSmall(file, t.Size)
-		}
+		data, err := r.newIndex(ctx, s, t, old, file)
 		var local *transport.LocalError
-		if errors.As(err, &local) {
+		switch {
+		case err == nil:
+			for _, f := range failures {
+				r.Warn(f)
+			}
+			return data, nil
+		case errors.As(err, &local):
 			return nil, err
-		}
-		if ctx.Err() != nil {
+		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		}
 		failures = append(failures, failure(s, t.Path, err))
 	}
 	return nil, worst(failures)
+}
+
+// newIndex gets an index from a source into a file: what the older one does not
+// have of it, or all of it.
+func (r *run) newIndex(ctx context.Context, s *counted, t target, old []byte, file string) ([]byte, error) {
+	if old != nil {
+		if data, err := newer.Fetch(ctx, r.Limits, s, t.Object, old); err == nil {
+			if err := os.WriteFile(file, data, 0o644); err != nil {
+				return nil, &transport.LocalError{Err: err}
+			}
+			return data, nil
+		}
+	}
+	if err := r.fetch(ctx, s, t.Object, file); err != nil {
+		return nil, err
+	}
+	return transport.ReadSmall(file, t.Size)
 }
 
 // verify reads all objects that are there and notes which are damaged.

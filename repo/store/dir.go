@@ -218,29 +218,56 @@ func (d *Dir) List(ctx context.Context, folder string, yield func(File) error) e
 	if err != nil {
 		return err
 	}
-	return fs.WalkDir(d.root.FS(), folder, func(name string, e fs.DirEntry, err error) error {
-		if err == nil {
-			err = ctx.Err()
+	f, err := d.root.Open(folder)
+	if err != nil {
+		return err
+	}
+	return d.walk(ctx, f, folder, yield)
+}
+
+// walk lists an open folder, and closes it. It goes from folder to folder by
+// descriptors: paths would be walked anew for each of many files.
+func (d *Dir) walk(ctx context.Context, folder *os.File, name string, yield func(File) error) error {
+	defer folder.Close()
+	entries, err := folder.ReadDir(-1)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		if errors.Is(err, fs.ErrNotExist) {
+		if err := d.visit(ctx, folder, e, path.Join(name, e.Name()), yield); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Dir) visit(ctx context.Context, folder *os.File, e fs.DirEntry, name string, yield func(File) error) error {
+	if e.IsDir() {
+		fd, err := unix.Openat(int(folder.Fd()), e.Name(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err == unix.ENOENT {
 			return nil // removed meanwhile
 		}
-		if err != nil || e.IsDir() {
-			return err
-		}
-		info, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", filepath.Join(d.dir, name), err)
 		}
-		f := File{name, info.Size(), info.ModTime()}
-		if !info.Mode().IsRegular() {
-			f.Size = -1
-		}
-		return yield(f)
-	})
+		return d.walk(ctx, os.NewFile(uintptr(fd), name), name, yield)
+	}
+	var info unix.Stat_t
+	err := unix.Fstatat(int(folder.Fd()), e.Name(), &info, unix.AT_SYMLINK_NOFOLLOW)
+	if err == unix.ENOENT {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(d.dir, name), err)
+	}
+	f := File{name, info.Size, time.Unix(info.Mtim.Unix())}
+	if info.Mode&unix.S_IFMT != unix.S_IFREG {
+		f.Size = -1
+	}
+	return yield(f)
 }
 
 // Remove implements Store. Folders that it leaves empty go as well.

@@ -118,7 +118,7 @@ func clone(ctx context.Context, to, from *os.File, o PutOptions) error {
 	if unix.IoctlFileClone(int(to.Fd()), int(from.Fd())) == nil {
 		body, copied = &interruptible{ctx, to}, sum
 	}
-	n, err := io.CopyBuffer(struct{ io.Writer }{copied}, io.LimitReader(body, o.Size+1), make([]byte, 256<<10))
+	n, err := io.CopyBuffer(struct{ io.Writer }{copied}, io.LimitReader(body, o.Size+1), make([]byte, min(o.Size+1, 256<<10)))
 	if err != nil {
 		return err
 	}
