@@ -110,9 +110,12 @@ test)
 		unshare util-linux
 		gpg gnupg
 		gpgv gpgv
+		openssl openssl
 		patch patch
 		git git
 		dose-debcheck dose-distcheck
+		nginx nginx-light
+		curl curl
 		tar tar
 		chromium-headless-shell chromium-headless-shell
 		/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
@@ -131,6 +134,8 @@ bench)
 		pacman pacman-package-manager
 		bsdtar libarchive-tools
 		dose-debcheck dose-distcheck
+		nginx nginx-light
+		wrk wrk
 		testsolv libsolv-tools
 	TOOLS
 	;;
