@@ -10,5 +10,8 @@
 // It exits with 0 if all went well and with 1 otherwise. Root, timestamp,
 // snapshot and targets are [trust.Walk]'s own doing. Our repositories have no
 // delegations; those of the suite are looked up here, on top of it. Cases that
-// our format rules out are in conformance.xfails, with the reason.
+// we decide otherwise are in conformance.xfails, with the reason; put that file
+// beside the program. In a checkout of the suite, with its Python packages:
+//
+//	pytest tuf_conformance --entrypoint /path/to/conformance
 package main
