@@ -90,3 +90,15 @@ func between(text, before, after string) string {
 	found, _, _ := strings.Cut(rest, after)
 	return found
 }
+
+// BenchmarkExport writes the pages of 30,000 packages as files.
+func BenchmarkExport(b *testing.B) {
+	dir, out := large(b, 30_000), b.TempDir()
+	for n := 0; b.Loop(); n++ {
+		files, err := web.Export(b.Context(), dir, fmt.Sprintf("%s/%d", out, n), web.Options{URL: "https://packages.example.org/"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(files), "files")
+	}
+}
