@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime/debug"
 	"strings"
 
 	"ashlar/pkgtool/fault"
@@ -118,8 +117,7 @@ func (a *App) repoServe(ctx context.Context, dir string, o *serveFlags) error {
 	if err := a.Print(result, func(w io.Writer) { fmt.Fprintln(w, strings.Join(urls, "\n")) }); err != nil {
 		return err
 	}
-	// Most of the memory belongs to connections, and little of it is garbage.
-	debug.SetGCPercent(serve.GCPercent)
+	defer serve.Tune()()
 	if metrics != nil {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)
@@ -225,4 +223,3 @@ func closeAll(list []serve.Listener, metrics net.Listener) {
 		metrics.Close()
 	}
 }
-

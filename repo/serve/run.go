@@ -8,6 +8,8 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"runtime"
+	"runtime/debug"
 
 	"ashlar/pkgtool/fault"
 )
@@ -84,7 +86,24 @@ func (i inner) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// GCPercent is what to give to runtime/debug.SetGCPercent in a process that
-// does nothing but serve: nearly all memory then belongs to connections, lives
-// long, and is the same size for each.
-const GCPercent = 25
+// Amounts for the garbage collector of a process that does nothing but serve:
+// it runs after idleHeap*gcPercent/100 = 24 MiB of garbage, plus a tenth of
+// what is in use. Go's own rule would wait for as much garbage as there is
+// memory in use, which is too little with few connections and too much with
+// thousands.
+const (
+	idleHeap  = 240 << 20
+	gcPercent = 10
+)
+
+// Tune sets the garbage collector up for a process that does nothing but
+// serve, until the function it returns is called.
+func Tune() (undo func()) {
+	// Never touched, so it is no memory, but it counts as heap.
+	ballast := make([]byte, idleHeap)
+	before := debug.SetGCPercent(gcPercent)
+	return func() {
+		debug.SetGCPercent(before)
+		runtime.KeepAlive(ballast)
+	}
+}

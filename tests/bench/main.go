@@ -32,6 +32,7 @@ var groups = []benchmark{
 	{"upgrade-ext4", "the same on ext4, flush counted", func(ctx context.Context, b *bench) error { return b.upgrade(ctx, disk) }},
 	{"query", "questions about an installed system, and its verification", func(ctx context.Context, b *bench) error { return b.query(ctx) }},
 	{"download", "what an upgrade transfers from a plain static server", func(ctx context.Context, b *bench) error { return b.download(ctx) }},
+	{"serve", "the server beside nginx: throughput, memory, many connections", func(ctx context.Context, b *bench) error { return b.serve(ctx) }},
 	{"search", "search in all packages of Debian", func(ctx context.Context, b *bench) error { return b.search(ctx) }},
 	{"solver", "Debian's whole universe: verdicts and times of solvers", func(ctx context.Context, b *bench) error { return b.solver(ctx) }},
 }
@@ -165,6 +166,8 @@ var tools = []struct {
 	{"losetup", "--version", "mount"},
 	{"apt-get", "--version", "apt"},
 	{"dose-debcheck", "--version", "dose-distcheck"},
+	{"nginx", "-v", "nginx-light"},
+	{"wrk", "--version", "wrk"},
 	{"testsolv", "", "libsolv-tools"},
 	{"deb2solv", "", "libsolv-tools"},
 }
