@@ -239,7 +239,7 @@ type KeyInfo struct {
 type KeyReport struct {
 	RootVersion int64       `json:"root_version"`
 	Roles       []KeyStatus `json:"roles"`
-	Unused      []KeyInfo   `json:"unused"`            // at hand, and not in force
+	Unused      []KeyInfo   `json:"unused"`            // at hand, not in force, and not to come
 	Pending     *KeyChange  `json:"pending,omitempty"` // to be published
 }
 
@@ -273,17 +273,18 @@ func (r *Repository) Keys() (*KeyReport, error) {
 		}
 		report.Roles = append(report.Roles, status)
 	}
-	for _, key := range held {
-		if s.root.Signed.Keys[key.id] == nil {
-			report.Unused = append(report.Unused, KeyInfo{key.id, key.file})
-		}
-	}
 	d, _, err := r.loadDraft(metadata.ROOT)
 	if err != nil {
 		return nil, err
 	}
 	if d != nil && d.root.Signed.Version > s.root.Signed.Version {
 		report.Pending = &KeyChange{Changes: d.Changes(), File: DraftPath(r.dir, metadata.ROOT), Needs: d.Needs()}
+	}
+	for _, key := range held {
+		comes := report.Pending != nil && d.root.Signed.Keys[key.id] != nil
+		if s.root.Signed.Keys[key.id] == nil && !comes {
+			report.Unused = append(report.Unused, KeyInfo{key.id, key.file})
+		}
 	}
 	return report, nil
 }

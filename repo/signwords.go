@@ -45,7 +45,11 @@ func rootChanges(old, next *metadata.RootType) []string {
 }
 
 func life(version, was int64, expires, expired time.Time) string {
-	return fmt.Sprintf("version %d after %d, good until %s instead of %s", version, was, expires.Format(time.DateOnly), expired.Format(time.DateOnly))
+	text := fmt.Sprintf("version %d after %d, good until %s", version, was, expires.Format(time.DateOnly))
+	if before := expired.Format(time.DateOnly); before != expires.Format(time.DateOnly) {
+		text += " instead of " + before
+	}
+	return text
 }
 
 func (d *Draft) targetsChanges() []string {

@@ -52,6 +52,9 @@ version and release takes the place of the first; elsewhere it is refused.`,
 			dir := filepath.Join(repoOptions().Keys, "repositories", r.Name())
 			return app.Print(map[string]any{"schema": 1, "name": r.Name(), "keys": dir}, func(w io.Writer) {
 				fmt.Fprintf(w, "repository %s in %s; its keys are in %s\n", r.Name(), args[0], dir)
+				if s.Development {
+					return
+				}
 				fmt.Fprintf(w, adviceOffline, filepath.Join(dir, "root.pem"), filepath.Join(dir, "targets.pem"))
 			})
 		},
