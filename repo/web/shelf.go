@@ -36,7 +36,7 @@ func newShelf(i repo.PublishedIndex, entries []index.Entry) (*shelf, error) {
 		return nil, err
 	}
 	for n := range entries {
-		s.names[n] = entries[n].Name
+		s.names[n] = strings.Clone(entries[n].Name) // the entry's texts may share memory with all of the index
 		for _, text := range entries[n].Provides {
 			s.provides = append(append(s.provides, strings.ToLower(text)...), 0)
 		}
