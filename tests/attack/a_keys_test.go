@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"ashlar/pkgtool/pkgfile"
 	"ashlar/repo"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -50,7 +51,7 @@ var keyAttacks = []attack{
 			{name: "targets signed by the snapshot key", kind: unsigned, file: "targets.json", dir: forged, later: later},
 			{name: "snapshot signed by the timestamp key", kind: unsigned, file: "snapshot.json", dir: snapshot, later: later},
 			{name: "targets that no snapshot names", kind: tampered, file: "targets.json", rules: at("targets.json", fixed(w.file(targets, "metadata/*.targets.json")))},
-			{name: "a package that no index names", kind: tampered, file: "pool/", rules: at("pool/", fixed(w.package_("app-1.0.0-1", "x")))},
+			{name: "a package that no index names", kind: tampered, file: "pool/", rules: at("pool/", fixed(w.otherApp()))},
 		}
 	}},
 	{id: 24, name: "root rotation", mirrors: rotations, run: tenRotations},
@@ -60,13 +61,12 @@ var keyAttacks = []attack{
 	{id: 37, name: "bootstrap", run: bootstrap},
 }
 
-// package_ is a package file that a trusted packager signed, with other content.
-func (w *world) package_(name, content string) []byte {
+// otherApp is another build of the present app, which the trusted packager signed.
+func (w *world) otherApp() []byte {
 	w.t.Helper()
-	path, err := w.pack(name, w.packager, nil)
+	path, err := w.pack("app-1.0.0-1", w.packager, func(m *pkgfile.Manifest) { m.Summary = "not what was published" })
 	w.must(err)
-	_ = content
-	return append(w.read(path), content...)
+	return w.read(path)
 }
 
 // poisonedCounter: with the timestamp key somebody pushes the counter as far as
@@ -114,7 +114,7 @@ func thresholdOfTwo(w *world, behind bool) {
 	}
 	group := []evil{
 		{name: "one signature", kind: unsigned, file: ts, dir: good, rules: with(signature)},
-		{name: "the same signature twice", kind: unsigned, file: ts, dir: good, rules: with(signature, signature)},
+		{name: "the same signature twice", kind: anySecurity, file: ts, dir: good, rules: with(signature, signature)},
 		{name: "under another key's id", kind: unsigned, file: ts, dir: good, rules: with(signature, strings.Replace(signature, m.Signatures[0].KeyID, other, 1))},
 		{name: "under its id in another case", kind: unsigned, file: ts, dir: good, rules: with(signature, strings.Replace(signature, m.Signatures[0].KeyID, strings.ToUpper(m.Signatures[0].KeyID), 1))},
 	}
@@ -239,16 +239,12 @@ func revokedPackager(w *world, behind bool) {
 func bootstrap(w *world, behind bool) {
 	other := w.open(w.present)
 	mine := newKey(77)
-	var fake []byte
 	for version := int64(1); version <= 2; version++ {
-		data := other.root(version, []ed25519.PrivateKey{mine}, func(m *metadata.Metadata[metadata.RootType]) {
+		other.root(version, []ed25519.PrivateKey{mine}, func(m *metadata.Metadata[metadata.RootType]) {
 			for _, role := range metadata.TOP_LEVEL_ROLE_NAMES {
 				other.rekey(m, role, 1, mine)
 			}
 		})
-		if version == 1 {
-			fake = data
-		}
 	}
 	evilURL, goodURL := w.good(other.dir), w.good(w.present)
 	urls := []string{evilURL}
@@ -270,10 +266,11 @@ func bootstrap(w *world, behind bool) {
 		if got := w.read(w.in("etc/pkgtool/trust/new/root.json")); !bytes.Equal(got, w.firstRoot) {
 			w.t.Errorf("pinned %.100s", got)
 		}
+		w.ended(w.pkgtool("remote", "remove", "new"), done)
 	} else {
 		w.untouched(func() result {
 			r := add("--fingerprint", fingerprint)
-			w.ended(r, refused, "fingerprint", sum(fake))
+			w.ended(r, refused, "no root of the repository has the fingerprint")
 			return r
 		})
 	}

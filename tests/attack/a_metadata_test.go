@@ -30,6 +30,9 @@ func (w *world) file(state, pattern string) []byte {
 	return w.read(found[len(found)-1])
 }
 
+// indexOf is the index of a state.
+func (w *world) indexOf(state string) []byte { return w.open(state).index() }
+
 // stolen is the present timestamp changed and signed, by its own key unless
 // others are given.
 func (w *world) stolen(change func(*metadata.TimestampType), keys ...ed25519.PrivateKey) []byte {
@@ -116,15 +119,15 @@ var metadataAttacks = []attack{
 	}},
 	{id: 6, name: "rollback of an index", mirrors: func(w *world) []evil {
 		return []evil{
-			{name: "the index before", kind: tampered, file: "index/", rules: at("stable.x86_64", fixed(w.file(w.seen, "index/*.x86_64.zst")))},
-			{name: "the first one", kind: tampered, file: "index/", rules: at("stable.x86_64", fixed(w.file(w.older, "index/*.x86_64.zst")))},
+			{name: "the index before", kind: tampered, file: "index/", rules: at("stable.x86_64", fixed(w.indexOf(w.seen)))},
+			{name: "the first one", kind: tampered, file: "index/", rules: at("stable.x86_64", fixed(w.indexOf(w.older)))},
 		}
 	}},
 	{id: 13, name: "mix and match", mirrors: func(w *world) []evil {
 		return []evil{
 			{name: "new timestamp, old snapshot", kind: tampered, file: "snapshot.json", rules: at("snapshot.json", fixed(w.file(w.seen, "metadata/*.snapshot.json")))},
 			{name: "new snapshot, old targets", kind: tampered, file: "targets.json", rules: at("targets.json", fixed(w.file(w.seen, "metadata/*.targets.json")))},
-			{name: "new targets, old index", kind: tampered, file: "index/", rules: at("stable.x86_64", fixed(w.file(w.seen, "index/*.x86_64.zst")))},
+			{name: "new targets, old index", kind: tampered, file: "index/", rules: at("stable.x86_64", fixed(w.indexOf(w.seen)))},
 			{name: "old timestamp, new rest", kind: rolledBack, file: ts, rules: at(ts, fixed(w.file(w.older, repo.TimestampPath)))},
 		}
 	}},
@@ -157,13 +160,13 @@ var metadataAttacks = []attack{
 			{name: "snapshot as timestamp", kind: tampered, file: ts, says: "expected timestamp", rules: at(ts, one("metadata/*.snapshot.json"))},
 			{name: "root as timestamp", kind: tampered, file: ts, says: "expected timestamp", rules: at(ts, fixed(w.firstRoot))},
 			{name: "targets as timestamp", kind: tampered, file: ts, says: "expected timestamp", rules: at(ts, one("metadata/*.targets.json"))},
-			{name: "index as timestamp", kind: tampered, file: ts, rules: at(ts, one("index/*.x86_64.zst"))},
+			{name: "index as timestamp", kind: tampered, file: ts, rules: at(ts, fixed(w.indexOf(w.present)))},
 			{name: "package as timestamp", kind: unbounded, file: ts, rules: at(ts, one("pool/a/app/*"))},
 			{name: "snapshot as root", kind: tampered, file: "2.root.json", says: "expected root", rules: at("/2.root.json", one("metadata/*.snapshot.json"))},
 			{name: "targets as root", kind: tampered, file: "2.root.json", says: "expected root", rules: at("/2.root.json", one("metadata/*.targets.json"))},
 			{name: "timestamp as snapshot", kind: tampered, file: "snapshot.json", rules: at("snapshot.json", one("metadata/timestamp.json"))},
 			{name: "keyring as index", kind: tampered, file: "index/", rules: at("stable.x86_64", one("keyring/*"))},
-			{name: "index as package", kind: tampered, file: "pool/", rules: at("pool/", one("index/*.x86_64.zst"))},
+			{name: "index as package", kind: tampered, file: "pool/", rules: at("pool/", fixed(w.indexOf(w.present)))},
 		}
 	}},
 	{id: 29, name: "malformed metadata", mirrors: malformed},
@@ -190,7 +193,7 @@ var metadataAttacks = []attack{
 		return []evil{
 			{name: "old snapshot from a cache", rules: skewed("snapshot.json", w.file(w.seen, "metadata/*.snapshot.json"))},
 			{name: "old targets from a cache", rules: skewed("targets.json", w.file(w.seen, "metadata/*.targets.json"))},
-			{name: "old index from a cache", rules: skewed("stable.x86_64", w.file(w.seen, "index/*.x86_64.zst"))},
+			{name: "old index from a cache", rules: skewed("stable.x86_64", w.indexOf(w.seen))},
 			{name: "absence from a cache", rules: skewed("snapshot.json", nil)},
 			{name: "old timestamp from a cache", rules: skewed(ts, w.file(w.older, repo.TimestampPath))},
 			{name: "an old snapshot for ever", kind: tampered, file: "snapshot.json", rules: once("snapshot.json", w.file(w.seen, "metadata/*.snapshot.json"))},

@@ -29,12 +29,12 @@ var packageAttacks = []attack{
 		return []evil{
 			{name: "another package", kind: tampered, file: "pool/", rules: at("app-1.0.0", fixed(w.file(w.present, "pool/b/base/*base-2.0.0*")))},
 			{name: "of another arch", kind: tampered, file: "pool/", rules: at("app-1.0.0", fixed(w.file(w.present, "pool/d/data/*")))},
-			{name: "the same name, another build", kind: tampered, file: "pool/", rules: at("app-1.0.0", fixed(w.package_("app-1.0.0-1", "")))},
+			{name: "the same name, another build", kind: tampered, file: "pool/", rules: at("app-1.0.0", fixed(w.otherApp()))},
 		}
 	}, run: swappedInIndex},
 	{id: 30, name: "verify before parse", mirrors: func(w *world) []evil {
 		bomb := zeroBomb(w, 8<<30)
-		size := len(w.file(w.present, "index/*.x86_64.zst"))
+		size := len(w.indexOf(w.present))
 		return []evil{
 			{name: "a bomb as index", kind: tampered, file: "index/", rules: at("stable.x86_64", fixed(bomb))},
 			{name: "a bomb of the right length", kind: tampered, file: "index/", says: "sha256", rules: at("stable.x86_64", fixed(append(bytes.Clone(bomb[:size-1]), 0)))},
@@ -77,24 +77,25 @@ func swappedInIndex(w *world, behind bool) {
 		w.t.Fatalf("no %s %s", name, version)
 		return nil
 	}
-	w.publishedWrong(behind, "name is", func(app *index.Entry, all []index.Entry) {
+	w.publishedWrong(behind, "name is", func(f *forger, app *index.Entry, all []index.Entry) {
 		base := *of(all, "base", "2.0.0")
 		app.SHA256, app.Size, app.Manifest, app.MetaSize = base.SHA256, base.Size, base.Manifest, base.MetaSize
 	})
-	w.publishedWrong(behind, "version is", func(app *index.Entry, all []index.Entry) { app.Version = "1.0.1" })
-	w.publishedWrong(behind, "arch is", func(app *index.Entry, all []index.Entry) {
+	w.publishedWrong(behind, "version is", func(f *forger, app *index.Entry, all []index.Entry) { app.Version = "1.0.1" })
+	w.publishedWrong(behind, "arch is", func(f *forger, app *index.Entry, all []index.Entry) {
 		_, noarch, err := index.Decode(bytes.NewReader(w.file(w.present, "index/*.noarch.zst")), index.Limits{})
 		w.must(err)
+		delete(f.tg.Signed.Targets, strings.Replace(stable, "x86_64", "noarch", 1))
 		app.Name = "data"
 		app.SHA256, app.Size, app.Manifest, app.MetaSize, app.Summary, app.Recipe = noarch[0].SHA256, noarch[0].Size, noarch[0].Manifest, noarch[0].MetaSize, noarch[0].Summary, noarch[0].Recipe
-		app.Provides, app.Version = noarch[0].Provides, "1.0.1"
+		app.Provides = noarch[0].Provides
 	})
 }
 
 // publishedWrong publishes, with all keys, an index in which app is changed. The
 // client refuses to install it, and says that it is the publisher's fault; no
 // mirror can help, and the next state that is right can.
-func (w *world) publishedWrong(behind bool, says string, change func(app *index.Entry, all []index.Entry)) {
+func (w *world) publishedWrong(behind bool, says string, change func(f *forger, app *index.Entry, all []index.Entry)) {
 	w.t.Helper()
 	w.fresh()
 	name := "app"
@@ -104,7 +105,7 @@ func (w *world) publishedWrong(behind bool, says string, change func(app *index.
 				if all[i].Name == "app" && all[i].Version == "1.0.0" {
 					e := &all[i]
 					was := e.Path
-					change(e, all)
+					change(f, e, all)
 					e.Path = e.PoolPath()
 					name = e.Name
 					if e.Path != was {

@@ -27,7 +27,7 @@ var publisherAttacks = []attack{
 				return bytes.ReplaceAll(d, []byte(`"vendor"`), []byte(`"requires":["base"],"vendor"`))
 			})
 		})
-		return []evil{{name: "an added dependency", kind: tampered, file: "index/", rules: at("stable.x86_64", fixed(w.file(other, "index/*.x86_64.zst")))}}
+		return []evil{{name: "an added dependency", kind: tampered, file: "index/", rules: at("stable.x86_64", fixed(w.indexOf(other)))}}
 	}, run: disagreeingIndex},
 	{id: 19, name: "hijacked names", run: hijackedNames},
 	{id: 20, name: "unsatisfiable or exponential dependencies", run: hardDependencies},
@@ -78,7 +78,7 @@ func disagreeingIndex(w *world, behind bool) {
 		"epoch":          func(e *index.Entry) { e.Epoch = 9 },
 		"installed_size": func(e *index.Entry) { e.InstalledSize = 1 },
 	} {
-		w.publishedWrong(behind, field+" is", func(app *index.Entry, _ []index.Entry) { change(app) })
+		w.publishedWrong(behind, field+" is", func(_ *forger, app *index.Entry, _ []index.Entry) { change(app) })
 	}
 }
 
@@ -156,7 +156,7 @@ func hijackedNames(w *world, behind bool) {
 		}
 	}
 	if behind {
-		w.ended(w.pkgtool("install", "--yes", "app"), done, "(test, requested)")
+		w.ended(w.pkgtool("install", "--yes", "app"), done, "(test, requested")
 		w.installed()
 		r := w.untouched(func() result { return w.pkgtool("upgrade", "--yes") })
 		if strings.Contains(r.stdout+r.stderr, "thief") && r.code == done {
@@ -169,7 +169,7 @@ func hijackedNames(w *world, behind bool) {
 	})
 	if behind {
 		// The priority still forbids it.
-		if strings.Contains(r.stdout, "9.0.0") || strings.Contains(r.stdout, "thief") {
+		if r.code != heldBack || !strings.Contains(r.stdout, "nothing to do") {
 			w.t.Errorf("%s", r)
 		}
 		w.must(os.Remove(w.in("etc/pkgtool/repositories.d/test.yaml")))
@@ -228,22 +228,20 @@ func hardDependencies(w *world, behind bool) {
 func traversal(w *world, behind bool) {
 	outside := filepath.Join(w.dir, "outside")
 	w.write(outside, []byte("precious\n"))
+	var states []string
 	for _, name := range []string{"../../../../../../outside", "/etc/passwd", "..", ".", "a/../../b", `..\..\x`, "%2e%2e%2fx", "a\x00b", "a?b", "a#b", strings.Repeat("a", 300), "a\nb", ""} {
-		for field, change := range map[string]func(text []byte) []byte{
-			"path":    func(d []byte) []byte { return setField(d, "path", name) },
-			"name":    func(d []byte) []byte { return setField(d, "name", name) },
-			"version": func(d []byte) []byte { return setField(d, "version", name) },
-			"sha256":  func(d []byte) []byte { return setField(d, "sha256", name) },
-			"arch":    func(d []byte) []byte { return setField(d, "arch", name) },
-		} {
-			_ = field
-			w.traversed = append(w.traversed, w.forge(w.present, func(f *forger) { f.text(change) }))
+		for _, field := range []string{"path", "name", "version", "sha256", "arch"} {
+			change := func(text []byte) []byte { return setField(text, field, name) }
+			states = append(states, w.forge(w.present, func(f *forger) {
+				f.ts.Signed.Version += int64(len(states)) // not two contents of one version
+				f.text(change)
+			}))
 		}
 	}
 	// One command meets up to 60 of them, each a mirror with its own state.
-	for i := 0; i < len(w.traversed); i += 60 {
+	for i := 0; i < len(states); i += 60 {
 		var urls []string
-		for _, dir := range w.traversed[i:min(i+60, len(w.traversed))] {
+		for _, dir := range states[i:min(i+60, len(states))] {
 			w.vouch(dir)
 			urls = append(urls, w.good(dir))
 		}

@@ -3,6 +3,7 @@ package attack
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/hex"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -31,11 +32,16 @@ var timeAttacks = []attack{
 		snapshot := func(f *forger) { f.sn.Signed.Expires = time.Now().Add(-time.Hour) }
 		targets := func(f *forger) { f.tg.Signed.Expires = time.Now().Add(-time.Hour) }
 		var all []evil
+		later := w.forge(w.present, func(f *forger) { f.ts.Signed.Version += 9 })
 		for file, change := range map[string]func(*forger){ts: past, "snapshot.json": snapshot, "targets.json": targets} {
-			dir := w.forge(w.seen, change)
+			dir := w.forge(w.seen, func(f *forger) {
+				f.ts.Signed.Version += int64(len(all)) + 1
+				change(f)
+			})
 			w.vouch(dir)
-			all = append(all, evil{name: "expired " + file, kind: expired, file: file, says: "expired on", dir: dir})
+			all = append(all, evil{name: "expired " + file, kind: expired, file: file, says: "expired on", dir: dir, later: later})
 		}
+		w.vouch(later)
 		return all
 	}, run: expiredCache},
 	{id: 12, name: "equivocation", run: equivocation},
@@ -86,9 +92,9 @@ func (w *world) remember(dir string) {
 	data, err := json.Marshal(s)
 	w.must(err)
 	w.write(w.in("var/lib/pkgtool/repositories/test/trusted.json"), data)
-	for _, t := range f.tg.Signed.Targets {
-		hash := t.Hashes["sha256"].String()
-		data := f.read(repo.TargetPath(t.Path, hash))
+	for name, t := range f.tg.Signed.Targets {
+		hash := hex.EncodeToString(t.Hashes["sha256"])
+		data := f.read(repo.TargetPath(name, hash))
 		w.write(w.in("var/cache/pkgtool/objects/"+hash), data)
 	}
 	w.vouch(dir)
@@ -97,11 +103,10 @@ func (w *world) remember(dir string) {
 // expiredCache: what the system saw last has expired, and no mirror has better.
 // What needs no repository goes on, and a person can insist.
 func expiredCache(w *world, behind bool) {
-	dir := w.forge(w.present, func(f *forger) { f.ts.Signed.Expires = time.Now().Add(-time.Hour) })
-	f := w.open(dir)
-	for name, t := range f.tg.Signed.Targets {
-		t.Path = name
-	}
+	dir := w.forge(w.present, func(f *forger) {
+		f.ts.Signed.UnrecognizedFields[repo.PublishedField] = time.Now().Add(-3 * time.Hour).UTC().Format(time.RFC3339)
+		f.ts.Signed.Expires = time.Now().Add(-time.Hour)
+	})
 	w.remember(dir)
 	w.define(w.good(dir))
 	r := w.untouched(func() result { return w.pkgtool("install", "--yes", "--offline", "app") })
@@ -123,8 +128,11 @@ func expiredCache(w *world, behind bool) {
 
 // equivocation: two validly signed contents of one version.
 func equivocation(w *world, behind bool) {
-	one := w.forge(w.seen, func(f *forger) {})
-	two := w.forge(w.seen, func(f *forger) { f.ts.Signed.Expires = f.ts.Signed.Expires.Add(time.Hour) })
+	one := w.forge(w.seen, func(f *forger) { f.ts.Signed.Version += 4 })
+	two := w.forge(w.seen, func(f *forger) {
+		f.ts.Signed.Version += 4
+		f.ts.Signed.Expires = f.ts.Signed.Expires.Add(time.Hour)
+	})
 	broken := evil{name: "the one view, and no index", kind: unreachable, file: "snapshot.json", dir: one, rules: at("snapshot.json", status(404))}
 	second := evil{name: "the other view", kind: contradictory, file: ts, dir: two}
 	w.vouch(one)
@@ -167,7 +175,7 @@ func equivocation(w *world, behind bool) {
 	r := w.untouched(func() result { return w.pkgtool("refresh") })
 	w.ended(r, refused)
 	w.named(r, url, second)
-	w.define(w.good(w.forge(w.present, func(f *forger) { f.ts.Signed.Version++ })))
+	w.define(w.good(w.forge(w.present, func(f *forger) { f.ts.Signed.Version += 9 })))
 	w.ended(w.pkgtool("install", "--yes", "app"), done)
 	w.installed()
 }

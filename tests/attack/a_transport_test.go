@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"time"
 )
@@ -32,7 +31,7 @@ var transportAttacks = []attack{
 			{name: "targets", kind: tampered, file: "targets.json", rules: at("targets.json", endless)},
 			{name: "index", kind: tampered, file: "index/", rules: at("index/", endless)},
 			{name: "package", kind: tampered, file: "pool/", rules: at("pool/", endless)},
-			{name: "package, chunked", kind: tampered, file: "pool/", rules: at("pool/", func(x *exchange) { x.Write(x.data); endless(x) })},
+			{name: "behind a package, chunked", rules: at("pool/", func(x *exchange) { x.Write(x.data); endless(x) })},
 		}
 	}},
 	{id: 16, name: "slow retrieval", mirrors: func(w *world) []evil {
@@ -79,11 +78,22 @@ var transportAttacks = []attack{
 	{id: 33, name: "HTTP lies", mirrors: httpLies},
 	{id: 34, name: "resume poisoning", mirrors: func(w *world) []evil {
 		return []evil{
-			{name: "wrong bytes, then nothing", kind: tampered, file: "pool/", rules: at("pool/", func(x *exchange) {
-				bad := flip(0.3)(slices.Clone(x.data))
-				x.Header().Set("Content-Length", fmt.Sprint(len(bad)))
-				x.Write(bad[:len(bad)/2])
-				x.abort()
+			{name: "wrong bytes", kind: tampered, file: "pool/", rules: at("pool/", func(x *exchange) {
+				if strings.HasPrefix(x.req.Header.Get("Range"), "bytes=0-") {
+					honest(x) // the manifest
+					return
+				}
+				edited(flip(0.9))(x)
+			})},
+			{name: "wrong bytes, then nothing", kind: unreachable, file: "pool/", rules: at("pool/", func(x *exchange) {
+				if strings.HasPrefix(x.req.Header.Get("Range"), "bytes=0-") {
+					honest(x) // the manifest
+					return
+				}
+				for i := range x.data {
+					x.data[i] ^= 1
+				}
+				x.limited(0.9, x.abort)
 			})},
 		}
 	}, run: poisonedPart},

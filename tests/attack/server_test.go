@@ -167,14 +167,37 @@ func endlessly(status int, header ...string) answer {
 
 func stall(x *exchange) { x.hang() }
 
-// stallAt serves a share of the content, and then nothing.
+// stallAt serves a share of what was asked for, and then nothing.
 func stallAt(share float64) answer {
-	return func(x *exchange) {
-		x.Header().Set("Content-Length", fmt.Sprint(len(x.data)))
-		x.Write(x.data[:int(share*float64(len(x.data)))])
-		x.flush()
-		x.hang()
+	return func(x *exchange) { x.limited(share, x.hang) }
+}
+
+// limited serves a share of what was asked for, ranges and all, and then does
+// something else.
+func (x *exchange) limited(share float64, then func()) {
+	http.ServeContent(&limitedWriter{exchange: x, share: share, then: then}, x.req, "", time.Time{}, bytes.NewReader(x.data))
+}
+
+type limitedWriter struct {
+	*exchange
+	share float64
+	sent  int
+	then  func()
+}
+
+func (l *limitedWriter) Write(b []byte) (int, error) {
+	var length int
+	fmt.Sscan(l.Header().Get("Content-Length"), &length)
+	left := int(l.share*float64(length)) - l.sent
+	if len(b) < left {
+		n, err := l.exchange.Write(b)
+		l.sent += n
+		return n, err
 	}
+	l.exchange.Write(b[:left])
+	l.flush()
+	l.then()
+	return 0, io.ErrClosedPipe
 }
 
 // trickle serves one byte after each pause.

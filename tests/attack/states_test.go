@@ -132,6 +132,8 @@ func (s *states) pack(name string, signer *signing.PrivateKey, edit func(*pkgfil
 	switch {
 	case strings.HasPrefix(name, "app-1.0.0"):
 		content = newContent
+	case strings.HasPrefix(name, "big-"):
+		content = noise(10<<20, 3)
 	case strings.HasPrefix(name, "app-"):
 		content = appContent
 	}

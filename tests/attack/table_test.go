@@ -35,6 +35,7 @@ type evil struct {
 	dir   string // the state that it otherwise serves; default the present one
 	rules []rule
 	url   string // of one that is no mirror{}
+	whole bool   // it serves whole packages where parts are asked for: another one is preferred, without blame
 	later string // the state of a good mirror that repairs the damage; default the present one
 }
 
@@ -90,7 +91,7 @@ func grouped(all []evil) (groups [][]evil) {
 	for _, e := range all {
 		i := slices.IndexFunc(groups, func(g []evil) bool {
 			// An object is asked of all mirrors, until one has it.
-			return g[0].file == e.file && (g[0].kind == "") == (e.kind == "") && g[0].later == e.later && len(g) < 60 &&
+			return !g[0].whole && !e.whole && g[0].file == e.file && (g[0].kind == "") == (e.kind == "") && g[0].later == e.later && len(g) < 60 &&
 				(e.kind == "" || e.file != "index/" && e.file != "keyring/")
 		})
 		if i < 0 {
@@ -175,7 +176,9 @@ func (w *world) helped(group []evil) {
 	r := w.pkgtool("install", "--yes", "app")
 	w.ended(r, done)
 	for i, e := range group {
-		w.named(r, urls[i], e)
+		if !e.whole {
+			w.named(r, urls[i], e)
+		}
 	}
 	w.installed()
 	w.neverBack(w.remembered())

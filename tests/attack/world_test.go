@@ -32,8 +32,6 @@ type world struct {
 	environ  []string // further variables for pkgtool
 	folders  atomic.Int64
 	ctx      context.Context
-
-	traversed []string // folders of states with names that lead elsewhere
 }
 
 // Settings of the repository: short waits, so that a stalled mirror is given up soon.
