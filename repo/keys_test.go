@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"ashlar/pkgtool/fault"
 	"ashlar/repo"
 	"ashlar/repo/repotest"
 	"ashlar/repo/transport"
@@ -883,6 +884,34 @@ func TestResign(t *testing.T) {
 	}
 	if p := v.publish(); p.Changed || len(p.Warnings) != 0 {
 		t.Errorf("%+v", p)
+	}
+}
+
+// What has expired and cannot be renewed is an error, not a warning: clients
+// refuse the repository.
+func TestExpiredAndAway(t *testing.T) {
+	for role, days := range map[string]int{"root": repo.DefaultLifetimes.Root, "targets": repo.DefaultLifetimes.Targets} {
+		t.Run(role, func(t *testing.T) {
+			v := newVault(t)
+			v.away(role + ".pem")
+			v.now = v.now.AddDate(0, 0, days-1)
+			if p := v.publish(); len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], role+".json waits") || !strings.Contains(p.Warnings[0], "expires on") {
+				t.Errorf("a day before: %v", p.Warnings)
+			}
+			v.follow()
+			v.now = v.now.AddDate(0, 0, 2)
+			if p, err := v.repo.Publish(t.Context()); err == nil || !strings.Contains(err.Error(), role+".json waits") || len(fault.Hints(err)) != 1 {
+				t.Errorf("a day after: %+v, %v", p, err)
+			}
+		})
+	}
+	for _, role := range []string{"snapshot", "timestamp"} {
+		v := newVault(t)
+		v.away(role + ".pem")
+		v.now = v.now.AddDate(0, 0, 60)
+		if _, err := v.repo.Publish(t.Context()); err == nil || !strings.Contains(err.Error(), "0 of 1 needed "+role+" keys") || len(fault.Hints(err)) != 1 {
+			t.Errorf("%s: %v", role, err)
+		}
 	}
 }
 

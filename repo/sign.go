@@ -35,6 +35,7 @@ type publishing struct {
 	changed  bool                                  // something was signed anew
 	below    bool                                  // and the next role must say so
 	stale    bool                                  // other targets were brought back than are wanted
+	late     *AwaitingError                        // root metadata has expired, and waits
 	warnings []string
 }
 
@@ -64,14 +65,20 @@ func (p *publishing) signAll(ctx context.Context, targets map[string]*metadata.T
 			return err
 		}
 	}
-	if waiting == nil {
-		return p.removeDraft(metadata.TARGETS)
+	switch late := !p.now.Before(p.state.targets.Signed.Expires); {
+	case waiting == nil:
+		if err := p.removeDraft(metadata.TARGETS); err != nil {
+			return err
+		}
+	case late || !sameTargets(p.state.targets.Signed.Targets, targets):
+		return waiting.hinted()
+	default:
+		p.warn("%s; what is in force expires on %s", waiting.text(), p.state.targets.Signed.Expires.Format(time.DateOnly))
 	}
-	if sameTargets(p.state.targets.Signed.Targets, targets) {
-		p.warn("%s", waiting.text())
-		return nil
+	if p.late != nil {
+		return p.late.hinted()
 	}
-	return waiting.hinted()
+	return nil
 }
 
 func (p *publishing) warn(format string, args ...any) {

@@ -51,7 +51,11 @@ func (p *publishing) nextRoot() error {
 	if needs := d.Needs(); len(needs) > 0 {
 		waiting := p.awaiting(d)
 		waiting.stale = stale
-		p.warn("%s; what is in force expires on %s", waiting.text(), p.state.root.Signed.Expires.Format(time.DateOnly))
+		if p.now.Before(p.state.root.Signed.Expires) {
+			p.warn("%s; what is in force expires on %s", waiting.text(), p.state.root.Signed.Expires.Format(time.DateOnly))
+		} else {
+			p.late = waiting
+		}
 		return p.saveDraft(d)
 	}
 	for _, role := range []string{metadata.SNAPSHOT, metadata.TIMESTAMP} {
