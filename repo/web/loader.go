@@ -33,12 +33,13 @@ type loader struct {
 // a mirror in the middle of a copy by a program that is not ours.
 const retryAfter = 2 * time.Second
 
-// stamp tells one content of timestamp.json from another: publishing replaces
-// the file.
+// stamp tells one published state from another: publishing replaces
+// timestamp.json, or brings a new root.
 type stamp struct {
 	modified time.Time
 	size     int64
 	exists   bool
+	newRoot  bool // there is one after that of the state
 }
 
 func (l *loader) start(ctx context.Context, dir string) {
@@ -53,19 +54,23 @@ func (l *loader) Close() error {
 	return nil
 }
 
-func (l *loader) stamp() stamp {
+func (l *loader) stamp(of *state) (s stamp) {
 	info, err := os.Stat(filepath.Join(l.dir, filepath.FromSlash(repo.TimestampPath)))
-	if err != nil {
-		return stamp{}
+	if err == nil {
+		s.modified, s.size, s.exists = info.ModTime(), info.Size(), true
 	}
-	return stamp{info.ModTime(), info.Size(), true}
+	if of != nil {
+		_, err := os.Stat(filepath.Join(l.dir, filepath.FromSlash(repo.MetadataPath("root", of.Roles[0].Version+1))))
+		s.newRoot = err == nil
+	}
+	return s
 }
 
 // current returns the state to show, and why there is no newer one, if so. The
 // state is nil if none was ever read. Only for the first one it waits, until ctx ends.
 func (l *loader) current(ctx context.Context) (*state, error) {
-	seen := l.stamp()
 	l.mu.Lock()
+	seen := l.stamp(l.state)
 	stale := seen != l.tried || l.state == nil && l.failure == nil || l.failure != nil && time.Now().After(l.again)
 	if stale && l.loading == nil && l.ctx.Err() == nil {
 		l.loading = make(chan struct{})
@@ -91,10 +96,10 @@ func (l *loader) load() {
 	l.mu.Lock()
 	old := l.state
 	l.mu.Unlock()
-	seen := l.stamp()
+	seen := l.stamp(old)
 	st, err := readState(l.ctx, l.dir, old)
 	for range 3 { // published meanwhile: what was read may not fit together
-		now := l.stamp()
+		now := l.stamp(old)
 		if err == nil || now == seen {
 			break
 		}
@@ -104,7 +109,7 @@ func (l *loader) load() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil {
-		l.state = st
+		l.state, seen.newRoot = st, false
 	}
 	l.failure, l.tried, l.again = l.told(err), seen, time.Now().Add(retryAfter)
 	close(l.loading)

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -410,4 +411,27 @@ func TestManners(t *testing.T) {
 	if !json.Valid(get(t, site, "/advisory/ASH-2026-1/?format=json").Body.Bytes()) || !json.Valid(get(t, site, "/?format=json").Body.Bytes()) {
 		t.Error("a page is no JSON")
 	}
+}
+
+// TestNewRootIsNoticed changes a key, which publishes a root and may leave the
+// rest as it is.
+func TestNewRootIsNoticed(t *testing.T) {
+	w := newWorld(t)
+	w.fill(t)
+	site := w.site(t)
+	text(t, site, "/")
+	key, err := repo.NewRoleKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.AddKey(t.Context(), "root", key); err != nil {
+		t.Fatal(err)
+	}
+	before := repotest.Root(t, w.dir)
+	w.publish(t)
+	root := repotest.Root(t, w.dir)
+	if bytes.Equal(root, before) {
+		t.Fatal("no new root")
+	}
+	wait(t, "the new fingerprint", func() bool { return strings.Contains(get(t, site, "/").Body.String(), sum(root)) })
 }
