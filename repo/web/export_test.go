@@ -4,12 +4,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"ashlar/repo/repotest"
 	"ashlar/repo/web"
+
+	"golang.org/x/net/html"
 )
 
 // TestExportedPages crawls the pages as a server of files shows them.
@@ -27,6 +30,9 @@ func TestExportedPages(t *testing.T) {
 	for path, doc := range pages {
 		if len(doc.elements("form")) > 0 {
 			t.Errorf("%s has a form that nobody answers", path)
+		}
+		if doc.nodes != nil && !slices.ContainsFunc(doc.elements("meta"), func(n *html.Node) bool { return attribute(n, "http-equiv") == "Content-Security-Policy" }) {
+			t.Errorf("%s brings no policy", path)
 		}
 	}
 	// Whatever the site links to is there, except for what needs a program.
