@@ -245,7 +245,7 @@ func sizeOf(ctx context.Context, s transport.Source, o transport.Object) (int64,
 		return to.Stat(ctx, o.Path)
 	}
 	a, err := s.Span(ctx, o.Path, o.Size-1, o.Size, o.Size)
-	if errors.Is(err, transport.ErrRange) {
+	if errors.Is(err, transport.ErrRange) || tuf.KindOf(err) != "" {
 		a, err = s.Get(ctx, o.Path, 0)
 	}
 	if err != nil {
