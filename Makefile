@@ -4,6 +4,8 @@
 #               repository in build/repo, assemble build/ashlar-minimal.iso
 #   make test   all tests, the whole-system ones included (they need the ISO)
 #
+#   make build/pkgtool-objects  what lets build/pkgtool publish to object storage
+#
 #   make boot   start the ISO in QEMU on this terminal
 #   make unit   the tests that need neither the ISO nor the network
 #   make bench  pkgtool beside its rivals: one table, and build/bench/results.json
@@ -21,7 +23,7 @@ export CGO_ENABLED = 0
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help iso test unit bench bench-go crash boot clean build/pkgtool
+.PHONY: help iso test unit bench bench-go crash boot clean build/pkgtool build/pkgtool-objects
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -29,6 +31,10 @@ help:
 build/pkgtool:
 	@mkdir -p build
 	@$(FIND_GO) && $$go build -trimpath -buildvcs=false -ldflags '-s -w' -o build/pkgtool ./pkgtool
+
+# What pkgtool hands s3:// and the like over to.
+build/pkgtool-objects: build/pkgtool
+	@$(FIND_GO) && $$go build -trimpath -buildvcs=false -ldflags '-s -w' -o build/pkgtool-objects ./pkgtool/objects
 
 iso: build/pkgtool
 	@build/pkgtool image build $(IMAGE) --recipes recipes --out build
