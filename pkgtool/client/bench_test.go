@@ -63,6 +63,19 @@ func BenchmarkUniverse(b *testing.B) {
 	if _, err := w.client(url).Refresh(b.Context()); err != nil {
 		b.Fatal(err)
 	}
+	b.Run("one changed", func(b *testing.B) {
+		for n := 1; b.Loop(); n++ {
+			b.StopTimer()
+			e := &entries[30_000]
+			e.SHA256 = fmt.Sprintf("%064x", 1<<50+n)
+			e.Path = e.PoolPath()
+			w.publishIndex(entries)
+			b.StartTimer()
+			if _, err := w.client(url).Refresh(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("nothing new", func(b *testing.B) {
 		for b.Loop() {
 			if _, err := w.client(url).Refresh(b.Context()); err != nil {

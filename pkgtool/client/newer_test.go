@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -85,6 +86,12 @@ func TestNewerIndex(t *testing.T) {
 			_, data := w.newestIndex()
 			n := &wire{}
 			w.mustOffer(entries, n.to(t, serve(t, w.dir)))
+			other := w.newcomer(t)
+			other.limits = patient
+			other.mustOffer(entries, "file://"+w.dir)
+			if !bytes.Equal(read(t, w.dirs.Cache, "catalogues/test"), read(t, other.dirs.Cache, "catalogues/test")) {
+				t.Error("a catalogue brought up to date differs from one made anew")
+			}
 			t.Logf("%d bytes in all, of an index of %d", n.bytes.Load(), len(data))
 			if limit := int64(len(data)) * 6 / 10; n.bytes.Load() > limit {
 				t.Errorf("%d bytes; at most %d were expected", n.bytes.Load(), limit)

@@ -3,7 +3,6 @@ package client
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -17,8 +16,6 @@ import (
 	"ashlar/repo/trust"
 	"ashlar/repo/tuf"
 	"ashlar/signing"
-
-	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
 
 // take reads what a verified state offers, from the cache or from m.
@@ -57,10 +54,14 @@ func (r *repository) readIndex(data []byte, arch string) ([]index.Entry, error) 
 	if err != nil {
 		return nil, &tuf.Refusal{Kind: tuf.Lying, Err: err}
 	}
-	if header.Channel != r.config.Channel || header.Arch != arch {
-		return nil, tuf.Refuse(tuf.Lying, "the index of %s.%s says that it is of %.40q.%.40q", r.config.Channel, arch, header.Channel, header.Arch)
+	return entries, r.checkHeader(header, arch)
+}
+
+func (r *repository) checkHeader(h index.Header, arch string) error {
+	if h.Channel != r.config.Channel || h.Arch != arch {
+		return tuf.Refuse(tuf.Lying, "the index of %s.%s says that it is of %.40q.%.40q", r.config.Channel, arch, h.Channel, h.Arch)
 	}
-	return entries, nil
+	return nil
 }
 
 // object returns the content of a target: from the cache if it is there intact,
@@ -144,23 +145,4 @@ func (r *repository) objectFrom(ctx context.Context, m transport.Source, o trans
 		return nil
 	})
 	return data, transport.Missing(err)
-}
-
-// older returns the index that the last refresh found under a name, nil if it
-// is of no use.
-func (r *repository) older(name string) []byte {
-	from, err := r.readStored()
-	if err != nil || from.Targets == nil {
-		return nil
-	}
-	targets, err := metadata.Targets().FromBytes(from.Targets)
-	if err != nil || targets.Signed.Targets[name] == nil {
-		return nil
-	}
-	t := targets.Signed.Targets[name]
-	data, err := r.cached(object{hex.EncodeToString(t.Hashes["sha256"]), t.Length})
-	if err != nil || !newer.HasFrames(data) {
-		return nil
-	}
-	return data
 }

@@ -71,29 +71,26 @@ func (r *repository) offerOf(ctx context.Context, w *trust.Walk, m transport.Sou
 	if o.old, err = r.oldOf(w); err != nil {
 		return nil, err
 	}
-	if o.catalogue, err = o.open(); err == nil {
+	if o.catalogue, err = o.open(identity(o.indexes)); err == nil {
 		return o, nil
 	}
-	var entries []index.Entry
-	for _, i := range o.indexes {
-		data, err := r.object(ctx, w, m, repo.IndexTarget(r.config.Channel, i.arch), maxIndex)
-		if err != nil {
+	contents := make([][]byte, len(o.indexes))
+	for i, is := range o.indexes {
+		if contents[i], err = r.object(ctx, w, m, repo.IndexTarget(r.config.Channel, is.arch), maxIndex); err != nil {
 			return nil, err
 		}
-		some, err := r.readIndex(data, i.arch)
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, some...)
 	}
-	o.catalogue, err = o.build(entries)
+	if o.catalogue, err = o.update(contents); err == nil {
+		return o, nil
+	}
+	o.catalogue, err = o.build(contents)
 	return o, err
 }
 
 // identity stands for the indexes that a catalogue is made of.
-func (o *offer) identity() (of [32]byte) {
+func identity(indexes []indexOf) (of [32]byte) {
 	sum := sha256.New()
-	for _, i := range o.indexes {
+	for _, i := range indexes {
 		fmt.Fprintf(sum, "%s %s\n", i.arch, i.sum)
 	}
 	sum.Sum(of[:0])
@@ -104,8 +101,9 @@ func (o *offer) path() string {
 	return filepath.Join(o.repository.client.dirs.Cache, "catalogues", o.repository.config.Name)
 }
 
-// open maps the file. The mapping lives as long as the catalogue.
-func (o *offer) open() (*catalogue.Catalogue, error) {
+// open maps the file, if it is of these indexes. The mapping lives as long as the
+// catalogue.
+func (o *offer) open(of [32]byte) (*catalogue.Catalogue, error) {
 	file, err := transport.OpenRegular(o.path())
 	if err != nil {
 		return nil, err
@@ -123,7 +121,7 @@ func (o *offer) open() (*catalogue.Catalogue, error) {
 		return nil, err
 	}
 	var opened *catalogue.Catalogue
-	err = readable(func() (err error) { opened, err = catalogue.Open(data, o.identity()); return err })
+	err = readable(func() (err error) { opened, err = catalogue.Open(data, of); return err })
 	if err != nil {
 		unix.Munmap(data)
 		return nil, err
@@ -151,18 +149,31 @@ func readable(read func() error) (err error) {
 	return read()
 }
 
-// build makes the catalogue, in the cache if that can be written to.
-func (o *offer) build(entries []index.Entry) (*catalogue.Catalogue, error) {
-	data, err := catalogue.Encode(o.identity(), entries)
+// build makes the catalogue of the contents of indexes.
+func (o *offer) build(contents [][]byte) (*catalogue.Catalogue, error) {
+	var entries []index.Entry
+	for i, is := range o.indexes {
+		some, err := o.repository.readIndex(contents[i], is.arch)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, some...)
+	}
+	data, err := catalogue.Encode(identity(o.indexes), entries)
 	if err != nil {
 		return nil, err
 	}
+	return o.keep(data)
+}
+
+// keep opens a catalogue that was made, in the cache if that can be written to.
+func (o *offer) keep(data []byte) (*catalogue.Catalogue, error) {
 	if o.write(data) == nil {
-		if opened, err := o.open(); err == nil {
+		if opened, err := o.open(identity(o.indexes)); err == nil {
 			return opened, nil
 		}
 	}
-	return catalogue.Open(data, o.identity())
+	return catalogue.Open(data, identity(o.indexes))
 }
 
 // write replaces the file. It is not flushed: one that a power cut left damaged
@@ -223,19 +234,14 @@ func (o *offer) renew(was *catalogue.Catalogue) (*catalogue.Catalogue, error) {
 	if o.catalogue != was {
 		return o.catalogue, nil
 	}
-	var entries []index.Entry
-	for _, i := range o.indexes {
-		data, err := o.repository.cached(i.object)
-		if err != nil {
+	contents := make([][]byte, len(o.indexes))
+	for i, is := range o.indexes {
+		var err error
+		if contents[i], err = o.repository.cached(is.object); err != nil {
 			return nil, err
 		}
-		some, err := o.repository.readIndex(data, i.arch)
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, some...)
 	}
-	renewed, err := o.build(entries)
+	renewed, err := o.build(contents)
 	if err == nil {
 		o.catalogue = renewed
 	}

@@ -26,7 +26,7 @@ func seal(data []byte) []byte {
 	return file
 }
 
-// FuzzCatalogue: whatever a file holds, reading it ends, in an answer or in
+// FuzzCatalogue: whatever a file holds, reading it and making another of it ends, in an answer or in
 // ErrDamaged, without more memory than the file's size justifies.
 func FuzzCatalogue(f *testing.F) {
 	sum := "00000000000000000000000000000000000000000000000000000000000000ff"
@@ -51,11 +51,12 @@ func FuzzCatalogue(f *testing.F) {
 		}
 		c, err := Open(file, of)
 		if err == nil {
-			_, a := c.All()
+			all, a := c.All()
 			_, b := c.Search([]string{"a", "f"})
 			_, d := c.Names("", 2)
 			_, e := c.Related("c", Name, Provides, Requires)
-			err = errors.Join(a, b, d, e)
+			_, u := Update(c, of, all[:len(all)/2], []index.Entry{{Name: "c", Version: "1.0.0", Release: 1, Arch: "noarch", SHA256: sum, Manifest: sum}})
+			err = errors.Join(a, b, d, e, u)
 		}
 		if err != nil && !errors.Is(err, ErrDamaged) {
 			t.Fatal(err)

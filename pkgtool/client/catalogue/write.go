@@ -17,40 +17,54 @@ func Encode(of [32]byte, entries []index.Entry) ([]byte, error) {
 	if err := index.Sort(entries); err != nil {
 		return nil, err
 	}
-	var texts, records []byte
-	var keys []pair
-	offsets := make([]uint64, 0, len(entries)+1)
+	p := parts{offsets: make([]uint64, 0, len(entries)+1)}
 	for i := range entries {
-		e := &entries[i]
-		offsets = append(offsets, uint64(len(records)))
-		var err error
-		if records, err = appendRecord(records, e); err != nil {
-			return nil, fmt.Errorf("package %s: %w", e.ID(), err)
+		if err := p.add(&entries[i]); err != nil {
+			return nil, err
 		}
-		texts = append(append(texts, e.Name...), 0)
-		texts = append(append(texts, strings.ToLower(e.Summary)...), '\n')
-		keys = appendKeys(keys, uint32(i), e)
 	}
-	offsets = append(offsets, uint64(len(records)))
-	slices.SortFunc(keys, func(a, b pair) int {
-		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.ordinal, b.ordinal))
-	})
-	keys = slices.Compact(keys)
-	s := sizes{int64(len(entries)), int64(len(keys)), int64(len(texts)), int64(len(records))}
+	p.keys = sortedKeys(p.keys)
+	return p.file(of)
+}
+
+// parts are what a catalogue is made of.
+type parts struct {
+	keys           []pair   // sorted in the end
+	offsets        []uint64 // of records, one for each package
+	texts, records []byte
+}
+
+// add appends a package. The caller sorts.
+func (p *parts) add(e *index.Entry) (err error) {
+	number := uint32(len(p.offsets))
+	p.offsets = append(p.offsets, uint64(len(p.records)))
+	if p.records, err = appendRecord(p.records, e); err != nil {
+		return fmt.Errorf("package %s: %w", e.ID(), err)
+	}
+	p.texts = append(append(p.texts, e.Name...), 0)
+	p.texts = append(append(p.texts, strings.ToLower(e.Summary)...), '\n')
+	p.keys = appendKeys(p.keys, number, e)
+	return nil
+}
+
+// file puts the parts together.
+func (p *parts) file(of [32]byte) ([]byte, error) {
+	s := sizes{int64(len(p.offsets)), int64(len(p.keys)), int64(len(p.texts)), int64(len(p.records))}
 	if !s.plausible() {
-		return nil, fmt.Errorf("a catalogue of %d packages, which is more than it can hold", len(entries))
+		return nil, fmt.Errorf("a catalogue of %d packages, which is more than it can hold", len(p.offsets))
 	}
 	file := make([]byte, s.head(), s.head()+s.body())
-	for _, k := range keys {
+	for _, k := range p.keys {
 		file = binary.LittleEndian.AppendUint64(file, k.key)
 	}
-	for _, o := range offsets {
+	for _, o := range p.offsets {
 		file = binary.LittleEndian.AppendUint64(file, o)
 	}
-	for _, k := range keys {
+	file = binary.LittleEndian.AppendUint64(file, uint64(len(p.records)))
+	for _, k := range p.keys {
 		file = binary.LittleEndian.AppendUint32(file, k.ordinal)
 	}
-	file = append(append(file, texts...), records...)
+	file = append(append(file, p.texts...), p.records...)
 	putHead(file, of, s)
 	return file, nil
 }
@@ -59,6 +73,16 @@ func Encode(of [32]byte, entries []index.Entry) ([]byte, error) {
 type pair struct {
 	key     uint64
 	ordinal uint32
+}
+
+func (p pair) compare(o pair) int {
+	return cmp.Or(cmp.Compare(p.key, o.key), cmp.Compare(p.ordinal, o.ordinal))
+}
+
+// sortedKeys sorts keys, and leaves each there once.
+func sortedKeys(keys []pair) []pair {
+	slices.SortFunc(keys, pair.compare)
+	return slices.Compact(keys)
 }
 
 func appendKeys(keys []pair, i uint32, e *index.Entry) []pair {
