@@ -15,8 +15,8 @@ import (
 	"ashlar/repo/index"
 )
 
-// fault is what networks and servers do without ill will.
-type fault struct {
+// networkFault is what networks and servers do without ill will.
+type networkFault struct {
 	name    string
 	mirrors func(w *world) []evil
 }
@@ -24,7 +24,7 @@ type fault struct {
 // page is what a machine in between shows to people.
 const page = "<!DOCTYPE html><html><body>Please <a href=/login>log in</a></body></html>"
 
-var faults = []fault{
+var faults = []networkFault{
 	{"connections", func(w *world) []evil {
 		return []evil{
 			{name: "refused", kind: unreachable, file: "2.root.json", says: "refused", url: w.unused()},
