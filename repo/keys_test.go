@@ -786,6 +786,9 @@ func TestRotateOfflineTargets(t *testing.T) {
 	}
 	v.follow()
 	file := repo.DraftPath(v.dir, "targets")
+	if s, err := v.repo.Status(); err != nil || len(s.Problems) != 0 || !strings.Contains(strings.Join(s.Warnings, "\n"), "targets.json waits for 1 more") {
+		t.Errorf("%+v, %v", s, err)
+	}
 	for _, keys := range [][]*repo.RoleKey{{old}, {old, fresh}} {
 		d, err := repo.OpenDraft(file)
 		must(t, err)

@@ -128,6 +128,22 @@ func (r *Repository) awaiting(d *Draft) *AwaitingError {
 	return &AwaitingError{File: DraftPath(r.dir, d.Role), Needs: d.Needs(), dir: r.dir}
 }
 
+// waiting says which files wait for keys that are elsewhere.
+func (r *Repository) waiting() (all []string) {
+	for _, role := range []string{metadata.ROOT, metadata.TARGETS} {
+		switch d, _, err := r.loadDraft(role); {
+		case err != nil:
+			all = append(all, err.Error())
+		case d == nil:
+		case len(d.Needs()) > 0:
+			all = append(all, r.awaiting(d).text())
+		default:
+			all = append(all, fmt.Sprintf("%s is signed: run pkgtool repo publish", DraftPath(r.dir, role)))
+		}
+	}
+	return all
+}
+
 // draftedTargets returns the targets that were sent to be signed, if they say
 // what is to be published now; else nil, and they are forgotten.
 func (p *publishing) draftedTargets(targets map[string]*metadata.TargetFiles, least int64) (*metadata.Metadata[metadata.TargetsType], error) {

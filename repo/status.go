@@ -90,6 +90,10 @@ func (s *Status) roles(r *Repository, p *state) {
 		s.Problems = append(s.Problems, "nothing has been published yet")
 		return
 	}
+	if p.behind {
+		s.Problems = append(s.Problems, "a publisher was killed while keys changed: run pkgtool repo publish")
+	}
+	s.Warnings = append(s.Warnings, r.waiting()...)
 	s.Published = publishedAt(&p.timestamp.Signed)
 	now := r.now()
 	for _, role := range []struct {
