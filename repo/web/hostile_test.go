@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
+	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -183,4 +185,39 @@ func FuzzVisit(f *testing.F) {
 			t.Fatalf("leads away to %q", to)
 		}
 	})
+}
+
+// stuck is a client that takes no byte of an answer before it is released.
+type stuck struct {
+	*httptest.ResponseRecorder
+	came    chan<- struct{}
+	release <-chan struct{}
+}
+
+func (s stuck) Write(p []byte) (int, error) {
+	s.came <- struct{}{}
+	<-s.release
+	return s.ResponseRecorder.Write(p)
+}
+
+// TestSlowClientsBlockNobody lets more clients than there are cores take their
+// pages slowly.
+func TestSlowClientsBlockNobody(t *testing.T) {
+	w := newWorld(t)
+	w.fill(t)
+	site := w.site(t)
+	came, release := make(chan struct{}), make(chan struct{})
+	var slow sync.WaitGroup
+	n := 2*runtime.NumCPU() + 2
+	for range n {
+		slow.Go(func() {
+			site.ServeHTTP(stuck{httptest.NewRecorder(), came, release}, httptest.NewRequest("GET", "/", nil))
+		})
+	}
+	for range n {
+		<-came
+	}
+	text(t, site, "/packages/zlib/")
+	close(release)
+	slow.Wait()
 }

@@ -77,6 +77,18 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		send(w, req, &answer{body: icon, kind: "image/svg+xml", age: styleMaxAge})
 		return
 	}
+	a := s.answer(req)
+	if a == nil {
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, "too many pages are being made; try again in a moment", http.StatusServiceUnavailable)
+		return
+	}
+	send(w, req, a)
+}
+
+// answer makes a page, as one of few at a time. Sending it, which may be slow, is
+// not part of that. It is nil if there was no time for it.
+func (s *Site) answer(req *http.Request) *answer {
 	ctx, cancel := context.WithTimeout(req.Context(), firstLoad)
 	defer cancel()
 	st, failure := s.current(ctx)
@@ -86,12 +98,10 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case s.working <- struct{}{}:
 		defer func() { <-s.working }()
 	case <-ctx.Done():
-		w.Header().Set("Retry-After", "5")
-		http.Error(w, "too many pages are being made; try again in a moment", http.StatusServiceUnavailable)
-		return
+		return nil
 	}
 	v := &visit{site: s, state: st, failure: failure, path: req.URL.Path, raw: req.URL.RawQuery, url: s.publicURL(req)}
-	send(w, req, v.answer(ctx))
+	return v.answer(ctx)
 }
 
 // secure forbids browsers everything that the pages do not need.
