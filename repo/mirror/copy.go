@@ -80,18 +80,70 @@ func (r *run) show(ctx context.Context, arrived bool) error {
 			return err
 		}
 	}
-	// New roots come as late as can be: one that changes the key of the
-	// timestamp does not fit the timestamp shown until now.
+	// Readers who see only one of the new root and the new timestamp must be able
+	// to go on. A publisher who changes keys signs with old and new ones, so that
+	// the timestamp fits the root before as well; then that comes first.
+	steps := []func(context.Context) error{
+		func(ctx context.Context) error { return r.putRoots(ctx, roots) },
+		r.switchTimestamp,
+	}
+	if r.holdsUnderShownRoot(ctx, roots) {
+		slices.Reverse(steps)
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) putRoots(ctx context.Context, roots []piece) error {
 	for _, m := range roots {
 		if err := r.putMetadata(ctx, m); err != nil {
 			return err
 		}
 	}
+	return r.to.Sync(ctx)
+}
+
+func (r *run) switchTimestamp(ctx context.Context) error {
 	if bytes.Equal(r.survey.shown, r.state.walk.Got.Timestamp) {
-		return r.to.Sync(ctx)
+		return nil
 	}
 	r.result.Changed = true
 	return r.to.Switch(ctx, repo.TimestampPath, r.state.walk.Got.Timestamp)
+}
+
+// holdsUnderShownRoot reports whether the new state is one for those who see no
+// newer root than the mirror shows until now.
+func (r *run) holdsUnderShownRoot(ctx context.Context, missing []piece) bool {
+	if len(missing) == 0 || r.survey.shown == nil {
+		return false
+	}
+	next, err := metadata.Root().FromBytes(missing[0].data)
+	if err != nil {
+		return false
+	}
+	path := repo.MetadataPath(metadata.ROOT, next.Signed.Version-1)
+	data, err := r.Limits.ReadFile(ctx, r.to, path, tuf.MaxSize[metadata.ROOT], -1)
+	if err != nil || tuf.Check(metadata.ROOT, data) != nil {
+		return false
+	}
+	set, err := trustedmetadata.New(data)
+	if err != nil {
+		return false
+	}
+	got := r.state.walk.Got
+	set.RefTime = r.state.walk.Clock()
+	_, err = set.UpdateTimestamp(got.Timestamp)
+	if err == nil {
+		_, err = set.UpdateSnapshot(got.Snapshot, false)
+	}
+	if err == nil {
+		_, err = set.UpdateTargets(got.Targets)
+	}
+	return err == nil
 }
 
 // putMetadata writes a file of the state unless it is there.

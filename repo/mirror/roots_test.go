@@ -58,6 +58,56 @@ func TestRootsFollow(t *testing.T) {
 	}
 }
 
+// TestKeyChangeInBetween: whoever reads a mirror at any moment of a run that
+// brings a change of keys gets to a state, whatever root he has.
+func TestKeyChangeInBetween(t *testing.T) {
+	o := newOrigin(t)
+	o.publish(100, "a-1.0.0-1")
+	dir := filepath.Join(t.TempDir(), "mirror")
+	o.sync(dir, nil)
+	first, err := mirror.OwnRoot(o.dir)
+	check(t, err)
+	for _, role := range []string{"timestamp", "snapshot", "targets", "root"} {
+		_, err := o.RotateKey(t.Context(), role, "", nil)
+		check(t, err)
+		o.publish(100, "b-1.0.0-1")
+		inner, err := store.OpenDir(dir)
+		check(t, err)
+		looks := 0
+		look := func() {
+			looks++
+			w := &trust.Walk{Limits: quick.OrDefault(), Source: transport.Folder{Dir: dir}, Now: o.now, Got: trust.State{Format: 1, Root: first}}
+			if err := w.Run(t.Context()); err != nil {
+				t.Errorf("%s key changed: %s: %v", role, w.File, err)
+			}
+		}
+		_, err = o.into(&watched{Store: inner, after: look}, func(m *mirror.Options) { m.Scratch = t.TempDir() })
+		check(t, err)
+		inner.Close()
+		if looks < 4 {
+			t.Errorf("looked %d times", looks)
+		}
+	}
+}
+
+// watched calls after behind every change of what readers see.
+type watched struct {
+	store.Store
+	after func()
+}
+
+func (w *watched) PutBytes(ctx context.Context, path string, data []byte) error {
+	err := w.Store.PutBytes(ctx, path, data)
+	w.after()
+	return err
+}
+
+func (w *watched) Switch(ctx context.Context, path string, data []byte) error {
+	err := w.Store.Switch(ctx, path, data)
+	w.after()
+	return err
+}
+
 // TestPlaceWithoutFolder: a store that is no folder, such as object storage, has
 // what is arriving on this machine, goes on after an interruption and is not
 // asked for what is known.
