@@ -152,6 +152,9 @@ bench)
 		dpkg-deb dpkg
 		rpmbuild rpm
 		pacman pacman-package-manager
+		createrepo_c createrepo-c
+		apt-ftparchive apt-utils
+		/usr/share/makepkg/util/compress.sh makepkg
 		bsdtar libarchive-tools
 		dose-debcheck dose-distcheck
 		nginx nginx-light

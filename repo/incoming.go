@@ -122,7 +122,7 @@ func (r *Repository) takeCopy(ctx context.Context, in *incoming, src io.Reader, 
 	if err != nil {
 		return fault.Mark(err, fault.Security, "")
 	}
-	if err := verifyPackage(ctx, p, kr); err != nil {
+	if err := r.verifyPackage(ctx, p, kr); err != nil {
 		return err
 	}
 	in.entry = index.FromPackage(p, size, hex.EncodeToString(h.Sum(nil)))
@@ -136,12 +136,16 @@ func (r *Repository) takeCopy(ctx context.Context, in *incoming, src io.Reader, 
 }
 
 // verifyPackage checks a package's payload and its signature.
-func verifyPackage(ctx context.Context, p *pkgfile.Package, kr *signing.Keyring) error {
+func (r *Repository) verifyPackage(ctx context.Context, p *pkgfile.Package, kr *signing.Keyring) error {
 	if _, err := p.VerifySignature(kr, signing.Policy{}); err != nil {
 		return fault.Mark(err, fault.Security,
 			"sign it with an allowed key, or allow the packager's key: pkgtool repo allow DIR KEYFILE")
 	}
-	return fault.Mark(p.Verify(ctx), fault.Security, "build the package again")
+	verify := p.Verify
+	if r.noUnpack {
+		verify = p.VerifyFrames
+	}
+	return fault.Mark(verify(ctx), fault.Security, "build the package again")
 }
 
 // discard removes the copies that have not got their names.

@@ -24,6 +24,11 @@ type Options struct {
 	Keys string           // folder of private keys; the role keys are in repositories/NAME below it
 	Now  func() time.Time // the clock; nil means time.Now
 
+	// NoUnpack lets Add believe what its packager signed as to what the frames of a
+	// package hold: the signature and the hash of every byte are verified, but
+	// nothing is decompressed.
+	NoUnpack bool
+
 	// Complete decides whether a channel may become what it is to be. before
 	// and after are its packages, of all arches; Promote and Prune ask it. The error is
 	// what the user reads. nil lets everything pass.
@@ -74,6 +79,7 @@ type Repository struct {
 	keys   string
 	now    func() time.Time
 
+	noUnpack bool
 	complete func(ctx context.Context, channel string, before, after []index.Entry) error
 }
 
@@ -112,7 +118,7 @@ func Init(ctx context.Context, dir string, s Settings, o Options) (*Repository, 
 			return nil, err
 		}
 	}
-	r := &Repository{dir: dir, config: config{1, s}, keys: o.Keys, now: clock(o.Now), complete: o.Complete}
+	r := &Repository{dir: dir, config: config{1, s}, keys: o.Keys, now: clock(o.Now), complete: o.Complete, noUnpack: o.NoUnpack}
 	unlock, err := r.lock(ctx)
 	if err != nil {
 		return nil, err
@@ -155,7 +161,7 @@ func Open(dir string, o Options) (*Repository, error) {
 		}
 		return nil, err
 	}
-	r := &Repository{dir: dir, keys: o.Keys, now: clock(o.Now), complete: o.Complete}
+	r := &Repository{dir: dir, keys: o.Keys, now: clock(o.Now), complete: o.Complete, noUnpack: o.NoUnpack}
 	if err := json.Unmarshal(data, &r.config); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

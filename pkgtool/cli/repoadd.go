@@ -11,13 +11,15 @@ import (
 
 func repoAdd(app *App) *cobra.Command {
 	var channel string
-	var publish bool
+	var publish, noUnpack bool
 	cmd := &cobra.Command{
 		Use: "add DIR PACKAGE...", Short: "Verify packages and take them in; clients see them after publish", Args: cobra.MinimumNArgs(2),
 		Example: `  pkgtool repo add build/repo build/packages/*.ashlar
   pkgtool repo add --publish build/repo zlib-1.2.13-1.x86_64.ashlar`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := repo.Open(args[0], repoOptions())
+			o := repoOptions()
+			o.NoUnpack = noUnpack
+			r, err := repo.Open(args[0], o)
 			if err != nil {
 				return err
 			}
@@ -50,6 +52,7 @@ func repoAdd(app *App) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&channel, "channel", repo.DefaultChannel, "channel to add to")
 	cmd.Flags().BoolVar(&publish, "publish", false, "publish afterwards")
+	cmd.Flags().BoolVar(&noUnpack, "no-unpack", false, "verify signatures and every byte, but not that what is compressed is what the manifest says")
 	return cmd
 }
 

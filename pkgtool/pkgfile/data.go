@@ -34,15 +34,8 @@ func (p *Package) decodeData(i int) (*[]byte, error) {
 	frame := p.manifest.Frames[i]
 	packed := takeBuffer(frame.Size)
 	defer buffers.Put(packed)
-	*packed = (*packed)[:frame.Size]
-	if n, err := p.r.ReadAt(*packed, p.metaSize+frame.Offset); err != nil && int64(n) != frame.Size {
-		if err == io.EOF {
-			return nil, invalid(fmt.Errorf("frame %d: truncated", i))
-		}
-		return nil, fmt.Errorf("read frame %d: %w", i, err)
-	}
-	if hexSum(*packed) != frame.SHA256 {
-		return nil, invalid(fmt.Errorf("frame %d: its sha256 is not the manifest's", i))
+	if err := p.readPacked(i, packed); err != nil {
+		return nil, err
 	}
 	content := takeBuffer(frame.USize + decodeRoom)
 	*content = (*content)[:frame.USize]
@@ -51,6 +44,22 @@ func (p *Package) decodeData(i int) (*[]byte, error) {
 		return nil, invalid(fmt.Errorf("frame %d: %w", i, err))
 	}
 	return content, nil
+}
+
+// readPacked reads a frame as it lies in the file, and checks its hash.
+func (p *Package) readPacked(i int, packed *[]byte) error {
+	frame := p.manifest.Frames[i]
+	*packed = (*packed)[:frame.Size]
+	if n, err := p.r.ReadAt(*packed, p.metaSize+frame.Offset); err != nil && int64(n) != frame.Size {
+		if err == io.EOF {
+			return invalid(fmt.Errorf("frame %d: truncated", i))
+		}
+		return fmt.Errorf("read frame %d: %w", i, err)
+	}
+	if hexSum(*packed) != frame.SHA256 {
+		return invalid(fmt.Errorf("frame %d: its sha256 is not the manifest's", i))
+	}
+	return nil
 }
 
 // checkMembers checks the members of a frame that holds whole ones. Of the

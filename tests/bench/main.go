@@ -33,6 +33,7 @@ var groups = []benchmark{
 	{"query", "questions about an installed system, and its verification", func(ctx context.Context, b *bench) error { return b.query(ctx) }},
 	{"download", "what an upgrade transfers from a plain static server", func(ctx context.Context, b *bench) error { return b.download(ctx) }},
 	{"serve", "the server beside nginx: throughput, memory, many connections", func(ctx context.Context, b *bench) error { return b.serve(ctx) }},
+	{"index", "make a repository of real and of 30,000 small packages, and add one more", func(ctx context.Context, b *bench) error { return b.index(ctx) }},
 	{"search", "search in all packages of Debian", func(ctx context.Context, b *bench) error { return b.search(ctx) }},
 	{"solver", "Debian's whole universe: verdicts and times of solvers", func(ctx context.Context, b *bench) error { return b.solver(ctx) }},
 }
@@ -165,6 +166,9 @@ var tools = []struct {
 	{"mkfs.ext4", "-V", "e2fsprogs"},
 	{"losetup", "--version", "mount"},
 	{"apt-get", "--version", "apt"},
+	{"createrepo_c", "--version", "createrepo-c"},
+	{"apt-ftparchive", "--version", "apt-utils"},
+	{"repo-add", "--version", "makepkg"},
 	{"dose-debcheck", "--version", "dose-distcheck"},
 	{"nginx", "-v", "nginx-light"},
 	{"wrk", "--version", "wrk"},
