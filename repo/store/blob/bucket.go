@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net/url"
+	"slices"
 	"strings"
 
 	"ashlar/pkgtool/fault"
@@ -138,8 +139,12 @@ func (b *Bucket) explained(ctx context.Context, doing, path string, err error) e
 	if err == nil {
 		return nil
 	}
+	said := ""
 	var coded interface{ ErrorCode() string }
-	if errors.As(err, &coded) && coded.ErrorCode() == "InvalidRange" {
+	if errors.As(err, &coded) {
+		said = coded.ErrorCode()
+	}
+	if said == "InvalidRange" {
 		return transport.ErrRange
 	}
 	if ctx.Err() != nil {
@@ -147,12 +152,15 @@ func (b *Bucket) explained(ctx context.Context, doing, path string, err error) e
 	}
 	hint, code, text := "", gcerrors.Code(err), tuf.Printable(err.Error())
 	switch {
-	case code == gcerrors.NotFound && coded != nil && coded.ErrorCode() == "NoSuchBucket":
+	case said == "NoSuchBucket":
 		hint = "make the bucket first, with the storage's own tools"
 	case code == gcerrors.NotFound:
 		return &fs.PathError{Op: doing, Path: b.name + path, Err: fs.ErrNotExist}
-	case code == gcerrors.PermissionDenied, strings.Contains(text, "get credentials"):
+	case code == gcerrors.PermissionDenied, slices.Contains(badCredentials, said), strings.Contains(text, "get credentials"):
 		hint = "check the credentials ($AWS_ACCESS_KEY_ID and so on); they must be allowed to list, read, write and delete"
 	}
 	return fault.Mark(fmt.Errorf("%s: %s %s: %s", b, doing, path, text), fault.Network, hint)
 }
+
+// badCredentials are the words of S3 for keys that it does not take.
+var badCredentials = []string{"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
