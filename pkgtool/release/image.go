@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -207,10 +208,16 @@ func (r *release) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	trust := tree.Entry{Path: "etc/pkgtool/trust/" + r.repositoryName() + "/root.json", Perm: 0o644,
-		Size: int64(len(root.Data)), Open: tree.Bytes(root.Data)}
+	// No mirror may show the image a state before the one that it was made of.
+	floor, err := os.ReadFile(filepath.Join(r.result.Repository, repo.TimestampPath))
+	if err != nil {
+		return err
+	}
+	trusted := func(name string, data []byte) tree.Entry {
+		return tree.Entry{Path: "etc/pkgtool/trust/" + r.repositoryName() + "/" + name, Perm: 0o644, Size: int64(len(data)), Open: tree.Bytes(data)}
+	}
 	output := filepath.Join(r.Out, "ashlar-"+r.Image.Name+".iso")
-	r.result.Image, err = iso.Build(ctx, iso.Request{Image: r.Image, Packages: live, Tools: tools, Files: []tree.Entry{trust},
+	r.result.Image, err = iso.Build(ctx, iso.Request{Image: r.Image, Packages: live, Tools: tools, Files: []tree.Entry{trusted("root.json", root.Data), trusted("timestamp.json", floor)},
 		Output: output, Cache: cache, Progress: r.Progress})
 	r.result.Boot = "pkgtool boot " + output
 	return err

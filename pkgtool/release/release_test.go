@@ -99,6 +99,10 @@ func TestPublishAndAssemble(t *testing.T) {
 	if got := treetest.Tool(t, "unsquashfs", "-cat", dir+"/root", "etc/pkgtool/trust/here/root.json"); got != string(root.Data) {
 		t.Errorf("trusts %q", got)
 	}
+	floor, err := os.ReadFile(filepath.Join(r.result.Repository, repo.TimestampPath))
+	if got := treetest.Tool(t, "unsquashfs", "-cat", dir+"/root", "etc/pkgtool/trust/here/timestamp.json"); err != nil || got != string(floor) {
+		t.Errorf("goes back behind %q, %v", got, err)
+	}
 	if i, err := iso.Inspect(r.result.Image.Path); err != nil || len(i.Manifest.Packages) != 3 {
 		t.Errorf("%+v (%v)", i, err)
 	}
