@@ -151,6 +151,7 @@ func (f *forger) uses(path string, data []byte) bool {
 // TestNetworkFaults tries each fault over http and https, alone and with a good
 // mirror behind.
 func TestNetworkFaults(t *testing.T) {
+	t.Parallel()
 	var cases, right atomic.Int64
 	t.Run("all", func(t *testing.T) {
 		for _, f := range faults {

@@ -204,6 +204,7 @@ func (w *world) harmless(e evil, behind bool) {
 // TestAttacks tries every attack over http and https, with nothing but evil
 // mirrors and with a good one behind them.
 func TestAttacks(t *testing.T) {
+	t.Parallel()
 	var cases, right atomic.Int64
 	t.Run("all", func(t *testing.T) {
 		for _, a := range attacks {
