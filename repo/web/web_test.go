@@ -198,7 +198,7 @@ func longWords(n int) string { return strings.Repeat("+x", n/2) }
 func TestNewStateReplacesOldOne(t *testing.T) {
 	w := newWorld(t)
 	site := w.site(t)
-	const publications = 12
+	const publications = 8
 	pair := func(n int) []string {
 		var files []string
 		for _, name := range []string{"left", "right"} {
