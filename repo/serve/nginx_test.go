@@ -30,7 +30,7 @@ func nginx(t *testing.T, repository string) string {
 	plain, secure := freeAddress(t), freeAddress(t)
 	site := string(example)
 	for from, to := range map[string]string{
-		"listen 80;": "listen " + plain + ";", "listen 443 ssl": "listen " + secure + " ssl", "/srv/repo;": repository + ";", "/srv/repo-web;": dir + "/web;",
+		"listen 80;": "listen " + plain + ";", "listen 443 ssl": "listen " + secure + " ssl", "/srv/repo;": repository + ";", "/srv/www;": dir + "/web;",
 		"/etc/ssl/packages.example.org.pem": cert, "/etc/ssl/private/packages.example.org.key": key,
 	} {
 		if strings.Count(site, from) != 1 {
