@@ -8,6 +8,7 @@ import (
 	"path"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,6 +19,7 @@ const (
 	maxKeptFiles = 8192     // validators included, which have no bytes
 	maxMetadata  = 8 << 20  // hashed for its ETag
 	settled      = 100 * time.Millisecond
+	forgetting   = time.Second // an object that was removed may be answered for so long
 )
 
 // object is a file as it is answered: its headers, and its content if it is small.
@@ -28,6 +30,8 @@ type object struct {
 	kind    []string // Content-Type
 	length  []string // Content-Length
 	content []byte   // nil: read the file
+
+	seen atomic.Int64 // when its name last led to it, in nanoseconds; only of what never changes
 }
 
 // cache holds small files and the validators of metadata, under their names.
@@ -71,11 +75,27 @@ func (c *cache) remove(name string) {
 	}
 }
 
+// isCurrent reports whether the object still is what its name leads to. Of a
+// name that never gets another content it is enough to know that it was so just
+// now.
+func (o *object) isCurrent(f folder, name string, now time.Time) bool {
+	if o.seen.Load()+int64(forgetting) > now.UnixNano() {
+		return true
+	}
+	if !f.is(name, &o.id) {
+		return false
+	}
+	if &o.control[0] == &forEver[0] {
+		o.seen.Store(now.UnixNano())
+	}
+	return true
+}
+
 // find returns the object of a name. The file is nil if the object has the
 // content; otherwise the caller closes it.
-func (s *Server) find(name string) (*object, *os.File, error) {
+func (s *Server) find(name string, now time.Time) (*object, *os.File, error) {
 	kept := s.cache.lookup(name)
-	if kept != nil && kept.content != nil && s.folder.is(name, &kept.id) {
+	if kept != nil && kept.content != nil && kept.isCurrent(s.folder, name, now) {
 		return kept, nil, nil
 	}
 	f, id, err := s.folder.open(name)
@@ -91,7 +111,7 @@ func (s *Server) find(name string) (*object, *os.File, error) {
 		return nil, nil, err
 	}
 	// A file that changed just now could change again under the same time.
-	if age := time.Since(time.Unix(id.changed.Unix())); age > settled && (o.content != nil || kindOf("/"+name) <= kindMetadata) {
+	if age := now.Sub(time.Unix(id.changed.Unix())); age > settled && (o.content != nil || kindOf("/"+name) <= kindMetadata) {
 		s.cache.keep(name, o)
 	}
 	if o.content != nil {

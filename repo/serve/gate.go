@@ -14,8 +14,9 @@ import (
 type gate struct {
 	max, perAddress int
 
+	open atomic.Int64 // written under mu
+
 	mu     sync.Mutex
-	open   int
 	places map[netip.Prefix]int
 }
 
@@ -38,7 +39,7 @@ func place(addr net.Addr) netip.Prefix {
 func (g *gate) enter(p netip.Prefix) (limit, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.open >= g.max {
+	if g.open.Load() >= int64(g.max) {
 		return limitConnections, false
 	}
 	if p.IsValid() && g.places[p] >= g.perAddress {
@@ -47,7 +48,7 @@ func (g *gate) enter(p netip.Prefix) (limit, bool) {
 	if g.places == nil {
 		g.places = map[netip.Prefix]int{}
 	}
-	g.open++
+	g.open.Add(1)
 	g.places[p]++
 	return 0, true
 }
@@ -55,23 +56,14 @@ func (g *gate) enter(p netip.Prefix) (limit, bool) {
 func (g *gate) leave(p netip.Prefix) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.open--
+	g.open.Add(-1)
 	if g.places[p]--; g.places[p] <= 0 {
 		delete(g.places, p)
 	}
 }
 
-// count returns the number of open connections.
-func (g *gate) count() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.open
-}
-
 // crowded reports whether connections should not be kept for later.
-func (g *gate) crowded() bool {
-	return g.count() > g.max-g.max/4
-}
+func (g *gate) crowded() bool { return g.open.Load() > int64(g.max-g.max/4) }
 
 // guarded is a listener behind the gate.
 type guarded struct {

@@ -131,7 +131,7 @@ func (s *state) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
-	gauge(connectionsDesc, float64(s.server.gate.count()))
+	gauge(connectionsDesc, float64(s.server.gate.open.Load()))
 	p := s.read()
 	if p == nil {
 		gauge(readableDesc, 0)

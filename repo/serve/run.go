@@ -12,6 +12,8 @@ import (
 	"runtime/debug"
 
 	"ashlar/pkgtool/fault"
+
+	"golang.org/x/sys/unix"
 )
 
 // Listener is where clients come in.
@@ -25,6 +27,7 @@ type Listener struct {
 func (s *Server) Serve(ctx context.Context, listeners ...Listener) error {
 	stop := s.Log.start()
 	defer stop()
+	s.leaveFiles()
 	server := s.httpServer(ctx)
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
@@ -48,6 +51,15 @@ func (s *Server) Serve(ctx context.Context, listeners ...Listener) error {
 		return server.Close()
 	}
 	return nil
+}
+
+// leaveFiles keeps a quarter of the files that the process may have open for
+// what connections ask for: every connection is one, and every download.
+func (s *Server) leaveFiles() {
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err == nil && files.Cur < 1<<30 {
+		s.gate.max = max(1, min(s.gate.max, int(files.Cur-files.Cur/4)))
+	}
 }
 
 func (s *Server) httpServer(ctx context.Context) *http.Server {

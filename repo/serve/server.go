@@ -101,10 +101,6 @@ func (s *Server) Close() error { return s.folder.dir.Close() }
 func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	a := &answer{ResponseWriter: w, server: s}
 	k := kindOf(req.URL.Path)
-	if s.Log == nil && s.Metrics == nil {
-		s.answer(a, req, k)
-		return
-	}
 	start := time.Now()
 	s.Metrics.begin()
 	defer func() {
@@ -115,10 +111,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		s.Metrics.end(k, a.status, a.bytes, took)
 		s.Log.add(req, a.status, a.bytes, start, took)
 	}()
-	s.answer(a, req, k)
+	s.answer(a, req, k, start)
 }
 
-func (s *Server) answer(a *answer, req *http.Request, k kind) {
+func (s *Server) answer(a *answer, req *http.Request, k kind, now time.Time) {
 	header := a.Header()
 	header["X-Content-Type-Options"] = nosniff
 	if s.lastOf(req) {
@@ -143,7 +139,7 @@ func (s *Server) answer(a *answer, req *http.Request, k kind) {
 		refuse(a, http.StatusNotFound, "no such file in this repository")
 		return
 	}
-	o, f, err := s.find(req.URL.Path[1:])
+	o, f, err := s.find(req.URL.Path[1:], now)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		refuse(a, http.StatusNotFound, "no such file in this repository")

@@ -88,7 +88,7 @@ func (b *bench) startServers(ctx context.Context, dir, repo string) (servers []*
 			}
 			s.process = exec.CommandContext(ctx, "nginx", "-c", config)
 		} else {
-			s.process = exec.CommandContext(ctx, b.pkgtool, "repo", "serve", repo, "--quiet", "--no-web", "--stop-timeout", "1s", "--max-connections", "20000", "--max-per-address", "20000",
+			s.process = exec.CommandContext(ctx, b.pkgtool, "repo", "serve", repo, "--quiet", "--no-web", "--stop-timeout", "1s", "--max-per-address", "16384",
 				"--cert", filepath.Join(dir, "cert.pem"), "--key", filepath.Join(dir, "key.pem"),
 				"--listen", "http://"+s.addresses["http"], "--listen", "https://"+s.addresses["https"])
 		}
