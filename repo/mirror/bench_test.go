@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -88,4 +90,25 @@ func BenchmarkSync(b *testing.B) {
 		}
 		b.ReportMetric(float64(moved)/float64(b.N), "fetched-bytes/op")
 	})
+}
+
+// BenchmarkSyncHTTP measures the first copy of many small packages from a web
+// server to the disk that temporary folders are on.
+func BenchmarkSyncHTTP(b *testing.B) {
+	const packages = 3000
+	_, dir, _ := benchOrigin(b, packages)
+	root, err := mirror.OwnRoot(dir)
+	check(b, err)
+	web := httptest.NewServer(http.FileServer(http.Dir(dir)))
+	defer web.Close()
+	source, err := transport.Open(web.URL, transport.NewHTTPClient(transport.Limits{}.OrDefault()))
+	check(b, err)
+	for b.Loop() {
+		to, err := store.OpenDir(filepath.Join(b.TempDir(), "mirror"))
+		check(b, err)
+		_, err = mirror.Sync(b.Context(), to, []transport.Source{source}, mirror.Options{Root: root, Now: func() time.Time { return repotest.Now }})
+		check(b, err)
+		to.Close()
+	}
+	b.ReportMetric(packages*float64(b.N)/b.Elapsed().Seconds(), "packages/s")
 }

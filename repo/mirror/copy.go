@@ -34,17 +34,16 @@ func (r *run) copy(ctx context.Context) error {
 		return nil
 	}
 	packages, others := split(needed)
-	if len(needed) > 0 {
-		if err := r.expect(ctx, needed); err != nil {
-			return err
-		}
+	news, err := r.expect(ctx, needed)
+	if err != nil {
+		return err
 	}
 	for _, objects := range [][]transport.Object{packages, others} {
 		if err := r.bringAll(ctx, objects); err != nil {
 			return err
 		}
 	}
-	return r.show(ctx, len(needed) > 0)
+	return r.show(ctx, news)
 }
 
 // split divides objects into packages and the rest, which comes after them.
@@ -62,7 +61,7 @@ func split(objects []transport.Object) (packages, others []transport.Object) {
 func isPackage(path string) bool { return len(path) > 5 && path[:5] == "pool/" }
 
 // show writes the metadata and switches the timestamp.
-func (r *run) show(ctx context.Context, arrived bool) error {
+func (r *run) show(ctx context.Context, news bool) error {
 	for _, m := range r.state.metadata {
 		if err := r.putMetadata(ctx, m); err != nil {
 			return err
@@ -75,7 +74,7 @@ func (r *run) show(ctx context.Context, arrived bool) error {
 	if err := r.to.Sync(ctx); err != nil {
 		return err
 	}
-	if arrived {
+	if news {
 		if err := r.checkpoint(ctx); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -151,7 +152,15 @@ func TestPlaceWithoutFolder(t *testing.T) {
 // faraway hides that a store is a folder, and counts questions.
 type faraway struct {
 	store.Store
-	asked atomic.Int64
+	asked    atomic.Int64
+	noSwitch bool
+}
+
+func (f *faraway) Switch(ctx context.Context, path string, data []byte) error {
+	if f.noSwitch {
+		return errBroken
+	}
+	return f.Store.Switch(ctx, path, data)
 }
 
 func (f *faraway) Stat(ctx context.Context, path string) (int64, error) {
@@ -162,6 +171,40 @@ func (f *faraway) Stat(ctx context.Context, path string) (int64, error) {
 func (f *faraway) Get(ctx context.Context, path string, offset int64) (*transport.Answer, error) {
 	f.asked.Add(1)
 	return f.Store.Get(ctx, path, offset)
+}
+
+// TestNothingIsForgotten: what a run that never ended has brought for a state
+// that nobody wants any more goes after the grace period.
+func TestNothingIsForgotten(t *testing.T) {
+	o := newOrigin(t)
+	o.publish(500, "a-1.0.0-1")
+	dir := filepath.Join(t.TempDir(), "mirror")
+	o.sync(dir, nil)
+	inner, err := store.OpenDir(dir)
+	check(t, err)
+	defer inner.Close()
+	for range 3 {
+		o.publish(500, "b-1.0.0-1") // in the place of the one before
+		broken := &faraway{Store: inner}
+		broken.noSwitch = true
+		if _, err := o.into(broken, func(m *mirror.Options) { m.Scratch = t.TempDir() }); err == nil {
+			t.Fatal("it switched")
+		}
+	}
+	o.publish(500, "c-1.0.0-1")
+	o.sync(dir, nil)
+	o.now = o.now.Add(mirror.DefaultGrace + time.Hour)
+	o.publish(10)
+	if r := o.sync(dir, nil); len(r.Strangers) != 0 {
+		t.Errorf("%+v", r)
+	}
+	o.now = o.now.Add(time.Hour)
+	o.sync(dir, func(m *mirror.Options) { m.Grace = time.Second })
+	fresh := filepath.Join(t.TempDir(), "fresh")
+	o.sync(fresh, nil)
+	if got, want := tree(t, dir), tree(t, fresh); !slices.Equal(got, want) {
+		t.Errorf("the mirror:\n%s\na new one:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
 }
 
 // TestTogether: two runs into one folder at once both end well.

@@ -28,11 +28,20 @@ const checkpointEvery = 30 * time.Second
 const maxFailures = 20
 
 // expect notes what a run is about to bring, so that what a kill leaves is known.
-func (r *run) expect(ctx context.Context, needed []transport.Object) error {
+// It reports whether that is anything.
+func (r *run) expect(ctx context.Context, needed []transport.Object) (bool, error) {
+	for _, m := range r.state.metadata {
+		if !r.list.has(m.path) {
+			needed = append(needed, transport.Object{Path: m.path, Size: int64(len(m.data))})
+		}
+	}
 	for _, o := range needed {
 		r.list.set(o.Path, o.Size, false, r.Now())
 	}
-	return r.checkpoint(ctx)
+	if len(needed) == 0 {
+		return false, nil
+	}
+	return true, r.checkpoint(ctx)
 }
 
 // checkpoint makes what has arrived durable, and notes it.

@@ -134,6 +134,43 @@ func (b *mirrorBench) with(t *testing.T) *mirrorBench {
 	return &mirrorBench{&bench{t, b.pkgtool, b.dir}, b.url, b.states}
 }
 
+// TestMirrorDiskFull lets calls of a mirror run fail as on a disk that is full,
+// from some call on. The run says so, readers see a whole state, and once there
+// is room again the next run goes on.
+func TestMirrorDiskFull(t *testing.T) {
+	b := newMirrorBench(t)
+	b.publish("first", 3000)
+	b.run("repo", "mirror", "repo", "mirror", "--root-file", "root.json", "--grace", "1ns")
+	b.publish("second", 200_000)
+	m := &mirrorMatrix{mirrorBench: b, from: b.path("mirror"), argv: func(to string) []string {
+		return []string{b.pkgtool, "repo", "mirror", b.url, to, "--grace", "1ns"}
+	}}
+	after := b.path("whole")
+	check(t, copyTree(t.Context(), m.from, after))
+	whole, err := killat.Start(t.Context(), killat.Run{Argv: m.argv(after)})
+	check(t, err)
+	m.want, err = files(after)
+	check(t, err)
+	step := max(1, whole.Calls/12)
+	if all {
+		step = 1
+	}
+	for n := 1; n <= whole.Calls; n += step {
+		dir := fmt.Sprintf("%s-full-%d", m.from, n)
+		check(t, copyTree(t.Context(), m.from, dir))
+		old := m.shown(dir)
+		r, err := killat.Start(t.Context(), killat.Run{Argv: m.argv(dir), At: n, Fail: syscall.ENOSPC, Forever: true})
+		check(t, err)
+		where := fmt.Sprintf("%s fails (call %d)", r.Failed, n)
+		if strings.Contains(r.Output, "panic") || r.Code == 0 && m.shown(dir) == old {
+			t.Errorf("%s: exit code %d\n%s", where, r.Code, r.Output)
+		}
+		check(t, m.judge(t.Context(), dir, old, where))
+		check(t, m.complete(dir, where))
+		check(t, os.RemoveAll(dir))
+	}
+}
+
 // mirrorMatrix is all points of one run.
 type mirrorMatrix struct {
 	*mirrorBench
