@@ -133,6 +133,7 @@ test)
 		git git
 		dose-debcheck dose-distcheck
 		docker-registry docker-registry
+		skopeo skopeo
 		nginx nginx-light
 		curl curl
 		tar tar

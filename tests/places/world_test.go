@@ -54,6 +54,7 @@ func newWorld(t *testing.T) *world {
 	t.Setenv("ASHLAR_KEYS", filepath.Join(w.dir, "keys"))
 	t.Setenv("ASHLAR_CACHE", filepath.Join(w.dir, "cache"))
 	w.run("repo", "init", "repo", "--name", "places")
+	w.run("repo", "trust", "repo", "-o", "root.json")
 	w.pack("lib", "the library")
 	w.pack("c++-tool", "a name with a plus") // which some servers take for a blank
 	w.run("repo", "publish", "repo")
@@ -118,6 +119,15 @@ func (w *world) installed(root string, names ...string) {
 	}
 }
 
+// good has pkgtool judge a place, which shows what the repository shows.
+func (w *world) good(url string) {
+	w.Helper()
+	out := w.run("repo", "mirror", "status", url, "--root-file", "root.json", "--verify", "--origin", "repo")
+	if !strings.Contains(out, "the origin shows nothing newer") {
+		w.Errorf("%s: %s", url, out)
+	}
+}
+
 // mirrored is what `repo mirror --json` says.
 type mirrored struct {
 	Mirror struct {
@@ -151,13 +161,12 @@ func (w *world) lifecycle(url, public string, count func() int) {
 	if again := w.mirror(url); again.Mirror.Changed || again.Mirror.Fetched != 0 {
 		w.Errorf("nothing new: %+v", again)
 	}
-	w.run("repo", "mirror", "status", url)
+	w.good(url)
 
 	for i := range 20 {
 		w.pack(fmt.Sprint("other", i), "content")
 	}
-	w.run("repo", "publish", "repo")
-	w.mirror(url)
+	w.run("repo", "publish", "repo", "--to", url)
 	w.pack("new", "of the next state")
 	w.run("repo", "publish", "repo")
 	before := count()
@@ -169,5 +178,5 @@ func (w *world) lifecycle(url, public string, count func() int) {
 		w.Errorf("one package more made %d new files at the server", more)
 	}
 	w.installed(root, "new")
-	w.run("repo", "mirror", "status", url, "--origin", "repo")
+	w.good(url)
 }
