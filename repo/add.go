@@ -31,15 +31,11 @@ func (r *Repository) Add(ctx context.Context, channel string, files ...string) (
 	if err := checkChannel(channel); err != nil {
 		return nil, err
 	}
-	unlock, err := r.lock(ctx)
+	v, unlock, err := r.lockedView(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	v, err := r.view()
-	if err != nil {
-		return nil, err
-	}
 	a := &adding{view: v, channel: channel}
 	taken, err := r.receive(ctx, files, a.known)
 	defer discard(taken)
@@ -178,15 +174,11 @@ func (r *Repository) SetListed(ctx context.Context, channel string, entries ...i
 	if err := checkChannel(channel); err != nil {
 		return err
 	}
-	unlock, err := r.lock(ctx)
+	v, unlock, err := r.lockedView(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	v, err := r.view()
-	if err != nil {
-		return err
-	}
 	before, err := v.channel(channel)
 	if err != nil {
 		return err

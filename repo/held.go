@@ -74,15 +74,11 @@ func (r *Repository) HoldLock(ctx context.Context, name string, data []byte) (*H
 	if err != nil {
 		return nil, fault.Mark(fmt.Errorf("lock %s: %w", name, err), fault.Usage, "a lock file is what pkgtool lock writes")
 	}
-	unlock, err := r.lock(ctx)
+	v, unlock, err := r.lockedView(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	v, err := r.view()
-	if err != nil {
-		return nil, err
-	}
 	missing, err := v.missing(packages)
 	if err != nil {
 		return nil, err

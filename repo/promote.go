@@ -29,15 +29,11 @@ func (r *Repository) Promote(ctx context.Context, p Promotion) ([]index.Entry, e
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	unlock, err := r.lock(ctx)
+	v, unlock, err := r.lockedView(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	v, err := r.view()
-	if err != nil {
-		return nil, err
-	}
 	before, err := v.channel(p.To)
 	if err != nil {
 		return nil, err

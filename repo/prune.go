@@ -58,15 +58,11 @@ func (p *Pruned) decide(ctx context.Context, v *view, o PruneOptions) (err error
 // ever. It needs no key. A lock keeps publishers away meanwhile; killed, it leaves
 // what the next one removes.
 func (r *Repository) Prune(ctx context.Context, o PruneOptions) (*Pruned, error) {
-	unlock, err := r.lock(ctx)
+	v, unlock, err := r.lockedView(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	v, err := r.view()
-	if err != nil {
-		return nil, err
-	}
 	if o.Grace <= 0 {
 		o.Grace = r.config.grace()
 	}

@@ -31,15 +31,11 @@ func (r *Repository) Publish(ctx context.Context) (*Publication, error) { return
 func (r *Repository) Resign(ctx context.Context) (*Publication, error) { return r.publish(ctx, true) }
 
 func (r *Repository) publish(ctx context.Context, resign bool) (*Publication, error) {
-	unlock, err := r.lock(ctx)
+	v, unlock, err := r.lockedView(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	v, err := r.view()
-	if err != nil {
-		return nil, err
-	}
 	// What a publisher that was killed did not get to.
 	if err := r.record(v.published); err != nil {
 		return nil, err

@@ -14,15 +14,11 @@ func (r *Repository) Remove(ctx context.Context, channel string, specs ...string
 	if err := checkChannel(channel); err != nil {
 		return nil, err
 	}
-	unlock, err := r.lock(ctx)
+	v, unlock, err := r.lockedView(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	v, err := r.view()
-	if err != nil {
-		return nil, err
-	}
 	entries, err := v.channel(channel)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ashlar/pkgtool/fault"
+	"ashlar/pkgtool/pkgfile"
 	"ashlar/repo"
 	"ashlar/repo/repotest"
 	"ashlar/repo/tuf"
@@ -222,6 +223,46 @@ func TestAddRefuses(t *testing.T) {
 		if _, ok := before[name]; !ok && !strings.HasPrefix(name, "pool/g/good/") && name != ".ashlar/lock" {
 			t.Errorf("left behind: %s", name)
 		}
+	}
+}
+
+// TestAddWithoutUnpacking still proves the signature and every byte of data.
+func TestAddWithoutUnpacking(t *testing.T) {
+	now := repotest.Now
+	key := repotest.Key(t)
+	_, dir := repotest.Repository(t, repo.Settings{}, &now, key)
+	r, err := repo.Open(dir, repo.Options{Keys: repotest.Keys(dir), NoUnpack: true, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := t.TempDir()
+	good := repotest.Package(t, in, "good-1.0.0-1", "good", nil, key)
+	data, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := pkgfile.OpenFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	for at := int(opened.MetaSize()); at < len(data); at++ {
+		flipped := bytes.Clone(data)
+		flipped[at] ^= 1
+		bad := filepath.Join(in, "bad.ashlar")
+		if err := os.WriteFile(bad, flipped, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Add(t.Context(), "stable", bad); fault.ClassOf(err) != fault.Security {
+			t.Fatalf("byte %d of %d changed: %v", at, len(data), err)
+		}
+	}
+	if _, err := r.Add(t.Context(), "stable", repotest.Package(t, in, "stranger-1.0.0-1", "x", nil, repotest.Key(t))); fault.ClassOf(err) != fault.Security {
+		t.Errorf("a stranger's: %v", err)
+	}
+	repotest.Publish(t, r, good)
+	if problems := check(t, dir, now); len(problems) != 0 {
+		t.Error(problems)
 	}
 }
 

@@ -25,8 +25,8 @@ type Options struct {
 	Now  func() time.Time // the clock; nil means time.Now
 
 	// NoUnpack lets Add believe what its packager signed as to what the frames of a
-	// package hold: the signature and the hash of every byte are verified, but
-	// nothing is decompressed.
+	// package hold: the signature and the hash of every frame are verified, but
+	// no data is decompressed.
 	NoUnpack bool
 
 	// Complete decides whether a channel may become what it is to be. before

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"slices"
@@ -18,7 +19,19 @@ type view struct {
 	shelves    map[string]*shelf // by target
 }
 
-// view must be asked for under the lock by whoever means to save it.
+// lockedView is a view to change and save, with other publishers kept away.
+func (r *Repository) lockedView(ctx context.Context) (v *view, unlock func(), err error) {
+	if unlock, err = r.lock(ctx); err != nil {
+		return nil, nil, err
+	}
+	if v, err = r.view(); err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	return v, unlock, nil
+}
+
+// view is one to read.
 func (r *Repository) view() (*view, error) {
 	published, err := readState(r.dir)
 	if err != nil {

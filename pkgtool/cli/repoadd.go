@@ -52,7 +52,7 @@ func repoAdd(app *App) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&channel, "channel", repo.DefaultChannel, "channel to add to")
 	cmd.Flags().BoolVar(&publish, "publish", false, "publish afterwards")
-	cmd.Flags().BoolVar(&noUnpack, "no-unpack", false, "verify signatures and every byte, but not that what is compressed is what the manifest says")
+	cmd.Flags().BoolVar(&noUnpack, "no-unpack", false, "verify signatures and hashes, but do not unpack to see that the content is what the manifest says")
 	return cmd
 }
 
