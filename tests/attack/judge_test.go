@@ -24,7 +24,7 @@ import (
 
 // Bounds of one command, whatever the mirrors do.
 const (
-	maxTime   = 25 * time.Second
+	maxTime   = 40 * time.Second
 	maxMemory = 256 << 20 // bytes resident
 	maxText   = 50_000    // bytes on the terminal
 	maxCache  = 4 << 20   // bytes below the cache folder

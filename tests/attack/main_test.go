@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	}
 	flag.Parse()
 	// Most cases wait for something slow rather than compute.
-	flag.Set("test.parallel", strconv.Itoa(16))
+	flag.Set("test.parallel", strconv.Itoa(12))
 	os.Exit(run(m))
 }
 

@@ -85,15 +85,23 @@ func (w *world) try(group []evil, behind bool) {
 	}
 }
 
+// mayMeet reports whether one command can meet both mirrors, one after the other,
+// and be refused by each for its own sake.
+func mayMeet(a, b evil) bool {
+	object := a.file == "index/" || a.file == "keyring/" // is asked of all mirrors until one has it
+	return a.file == b.file && a.later == b.later && !a.whole && !b.whole && (a.kind == "") == (b.kind == "") &&
+		(a.kind == unreachable) == (b.kind == unreachable) && (a.kind == "" || !object)
+}
+
 // grouped puts mirrors that do wrong at the same file together: one command meets
 // all of them. Those that are harmless are a group, too.
 func grouped(all []evil) (groups [][]evil) {
 	for _, e := range all {
-		i := slices.IndexFunc(groups, func(g []evil) bool {
-			// An object is asked of all mirrors, until one has it.
-			return !g[0].whole && !e.whole && g[0].file == e.file && (g[0].kind == "") == (e.kind == "") && g[0].later == e.later && len(g) < 60 &&
-				(e.kind == "" || e.file != "index/" && e.file != "keyring/")
-		})
+		most := 60
+		if e.kind == unreachable {
+			most = 8 // each is tried three times, with pauses
+		}
+		i := slices.IndexFunc(groups, func(g []evil) bool { return mayMeet(g[0], e) && len(g) < most })
 		if i < 0 {
 			groups = append(groups, []evil{e})
 		} else {

@@ -35,7 +35,7 @@ type world struct {
 }
 
 // Settings of the repository: short waits, so that a stalled mirror is given up soon.
-var impatient = []string{"timeout: 1", "minimum_rate: 1024"}
+var impatient = []string{"timeout: 2", "minimum_rate: 1024"}
 
 func newWorld(t testing.TB, https bool) *world {
 	t.Helper()
