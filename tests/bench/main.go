@@ -34,6 +34,7 @@ var groups = []benchmark{
 	{"download", "what an upgrade transfers from a plain static server", func(ctx context.Context, b *bench) error { return b.download(ctx) }},
 	{"serve", "the server beside nginx: throughput, memory, many connections", func(ctx context.Context, b *bench) error { return b.serve(ctx) }},
 	{"index", "make a repository of real and of 30,000 small packages, and add one more", func(ctx context.Context, b *bench) error { return b.index(ctx) }},
+	{"fleet", "10,000 clients that update from one server", func(ctx context.Context, b *bench) error { return b.fleet(ctx) }},
 	{"search", "search in all packages of Debian", func(ctx context.Context, b *bench) error { return b.search(ctx) }},
 	{"solver", "Debian's whole universe: verdicts and times of solvers", func(ctx context.Context, b *bench) error { return b.solver(ctx) }},
 }
