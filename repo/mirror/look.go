@@ -151,15 +151,6 @@ func (r *run) difference(ctx context.Context) (*plan, error) {
 	return p, nil
 }
 
-// oldIndex reads an index of the state shown until now.
-func (r *run) oldIndex(ctx context.Context, name, sum string) ([]byte, error) {
-	data, err := r.Limits.ReadFile(ctx, r.to, repo.TargetPath(name, sum), maxIndex, -1)
-	if err == nil && sumOf(data) != sum {
-		err = errNoBase
-	}
-	return data, err
-}
-
 // needed lists what of the state is not there, by path. With Verify it reads
 // all that is.
 func (r *run) needed(ctx context.Context) ([]transport.Object, error) {
