@@ -86,15 +86,22 @@ func disagreeingIndex(w *world, behind bool) {
 // itself, and defines it with more lines.
 func (w *world) repository(name string, lines []string, packages map[string]func(*pkgfile.Manifest)) (url string) {
 	w.t.Helper()
+	return w.repositoryOf(name, lines, func(f *forger) (entries []index.Entry) {
+		for id, edit := range packages {
+			path, err := w.pack(id, w.packager, edit)
+			w.must(err)
+			entries = append(entries, f.adopt(path))
+		}
+		return entries
+	})
+}
+
+// repositoryOf is repository for packages of which there need not be more than
+// what the index says.
+func (w *world) repositoryOf(name string, lines []string, entries func(f *forger) []index.Entry) (url string) {
+	w.t.Helper()
 	dir := w.forge(w.present, func(f *forger) {
-		f.entries(func([]index.Entry) (entries []index.Entry) {
-			for id, edit := range packages {
-				path, err := w.pack(id, w.packager, edit)
-				w.must(err)
-				entries = append(entries, f.adopt(path))
-			}
-			return entries
-		})
+		f.entries(func([]index.Entry) []index.Entry { return entries(f) })
 		delete(f.tg.Signed.Targets, strings.Replace(stable, "x86_64", "noarch", 1))
 	})
 	w.vouch(dir)
@@ -222,6 +229,38 @@ func hardDependencies(w *world, behind bool) {
 		w.installed()
 	}
 	w.ended(w.pkgtool("remove", "--yes", "nice"), done)
+
+	w.repositoryOf("vast", nil, vastIndex)
+	r = w.untouched(func() result { return w.pkgtool("install", "--yes", "--solve-timeout", "10s", "many >=2") })
+	w.ended(r, 3, "many >=2")
+	r = w.untouched(func() result { return w.pkgtool("install", "--yes", "--solve-timeout", "10s", "fork0") })
+	if r.code != 3 && r.code != failed {
+		w.t.Errorf("%s", r)
+	}
+	w.ended(w.pkgtool("install", "--yes", "nice"), done)
+}
+
+// vastIndex has very many builds of one name, and a chain of alternatives that
+// leads nowhere.
+func vastIndex(f *forger) (entries []index.Entry) {
+	listed := func(name, version string, requires ...string) {
+		hash := sum([]byte(name + version))
+		e := index.Entry{Name: name, Version: version, Release: 1, Arch: "x86_64", Requires: requires, Size: 1000, SHA256: hash, Manifest: hash, MetaSize: 500}
+		e.Path = e.PoolPath()
+		entries = append(entries, e)
+	}
+	for i := range 8_000 {
+		listed("many", fmt.Sprintf("1.%d.%d", i/100, i%100))
+	}
+	const depth = 200
+	for i := range depth {
+		for _, side := range []string{"fork", "branch"} {
+			listed(fmt.Sprintf("%s%d", side, i), "1.0.0", fmt.Sprintf("fork%d | branch%d", i+1, i+1))
+		}
+	}
+	listed(fmt.Sprintf("fork%d", depth), "1.0.0", "nowhere")
+	listed(fmt.Sprintf("branch%d", depth), "1.0.0", "nowhere")
+	return entries
 }
 
 // traversal: with all keys, names that would lead out of the cache or the pool.

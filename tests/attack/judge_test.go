@@ -27,7 +27,7 @@ const (
 	maxTime   = 40 * time.Second
 	maxMemory = 256 << 20 // bytes resident
 	maxText   = 50_000    // bytes on the terminal
-	maxCache  = 4 << 20   // bytes below the cache folder
+	maxCache  = 8 << 20   // bytes below the cache folder
 )
 
 // Exit codes (docs/administration.md).
