@@ -8,5 +8,9 @@
 // (a later version may add some), and never trusts a path: a package's path
 // follows from the other fields, and an entry that says otherwise is refused.
 //
+// An index is many small frames behind a table, so that a change costs what
+// changes: [Edit] writes few frames anew and gives what Encode gives, [Lookup]
+// and [Diff] decompress few, and package newer fetches few.
+//
 // The format is specified in docs/formats/repository.md.
 package index
