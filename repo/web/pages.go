@@ -114,7 +114,7 @@ type channelView struct {
 func (v *visit) startPage() (*page, error) {
 	st := v.state
 	view := &startView{health: st.health(v.site.now(), v.failure), Latest: st.latest[:min(len(st.latest), maxLatest)], Remote: "example"}
-	if remoteForm.MatchString(st.Name) {
+	if remoteForm().MatchString(st.Name) {
 		view.Remote = st.Name
 	}
 	for _, name := range st.channels() {

@@ -21,7 +21,7 @@ var templates embed.FS
 const maxLatest = 15
 
 // remoteForm is a name that a repository can have on a system.
-var remoteForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+var remoteForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`) })
 
 // kinds are the pages that have a template of their own.
 var kinds = []string{"start", "search", "browse", "package", "files", "advisories", "advisory", "health", "absent", "broken"}

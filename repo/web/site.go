@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -152,14 +153,17 @@ func send(w http.ResponseWriter, req *http.Request, a *answer) {
 }
 
 // hostForm is what a Host header may look like that we repeat in a command.
-var hostForm = regexp.MustCompile(`^([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?$`)
+// (Compiled when needed: every start of the program would pay for it.)
+var hostForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?$`)
+})
 
 // publicURL is the address of the repository, as far as the server can know it.
 func (s *Site) publicURL(req *http.Request) string {
 	switch {
 	case s.url != "":
 		return s.url
-	case !hostForm.MatchString(req.Host):
+	case !hostForm().MatchString(req.Host):
 		return placeholder
 	case req.TLS != nil:
 		return "https://" + req.Host + "/"
