@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,16 +23,25 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-const (
-	crowd        = 200 // readers
-	crowdRounds  = 100 // publications
-	crowdGrace   = 60  // publications that a reader's state stays for; one is made a day
-	crowdChannel = repo.DefaultChannel
-)
+// crowdRounds is how many publications the crowd reads through, one for each
+// day, and crowdGrace for how many of them a state stays.
+func crowdRounds() int {
+	if n, err := strconv.Atoi(os.Getenv("REPO_TEST_ROUNDS")); err == nil {
+		return n
+	}
+	return 100
+}
+
+func crowdGrace() int { return crowdRounds() * 6 / 10 }
 
 // TestCrowdOfReaders: 200 readers in a tight loop, through 100 publications with
 // as many prunes beside them, see whole states only and miss no file.
 func TestCrowdOfReaders(t *testing.T) {
+	readers := 200
+	if testing.Short() {
+		readers = 20
+		t.Setenv("REPO_TEST_ROUNDS", "30")
+	}
 	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
 		t.Setenv("TMPDIR", "/dev/shm") // a disk would be waited for, not read from
 	}
@@ -39,7 +49,7 @@ func TestCrowdOfReaders(t *testing.T) {
 	key := repotest.Key(t)
 	r, dir := repotest.Repository(t, repo.Settings{}, &now, key)
 	in := t.TempDir()
-	for round := range crowdRounds {
+	for round := range crowdRounds() {
 		repotest.Package(t, in, fmt.Sprintf("turn-%d.0.0-1", round+1), fmt.Sprint("content ", round), nil, key)
 		repotest.Package(t, in, fmt.Sprintf("pair-%d.0.0-1", round+1), fmt.Sprint("content ", round), nil, key)
 	}
@@ -53,19 +63,15 @@ func TestCrowdOfReaders(t *testing.T) {
 	if err := publisher.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var readers sync.WaitGroup
+	var group sync.WaitGroup
 	ctx, done := context.WithCancel(t.Context())
 	var reads, late atomic.Int64
 	states := sync.Map{}
-	size := crowd
-	if testing.Short() {
-		size = 20
-	}
-	for range size {
-		readers.Go(func() {
+	for range readers {
+		group.Go(func() {
 			for ctx.Err() == nil {
 				version, err := readState(dir)
-				if err != nil && newestVersion(dir) > version+crowdGrace {
+				if err != nil && newestVersion(dir) > version+int64(crowdGrace()) {
 					late.Add(1) // no state stays for ever
 					continue
 				}
@@ -80,7 +86,7 @@ func TestCrowdOfReaders(t *testing.T) {
 	}
 	err := publisher.Wait()
 	done()
-	readers.Wait()
+	group.Wait()
 	if err != nil {
 		t.Fatalf("publisher: %v\n%s", err, &said)
 	}
@@ -90,7 +96,7 @@ func TestCrowdOfReaders(t *testing.T) {
 	if seen < 10 || late.Load() > reads.Load()/100 {
 		t.Errorf("%d states seen, %d of %d reads too late: the test shows nothing", seen, late.Load(), reads.Load())
 	}
-	if problems := check(t, dir, repotest.Now.AddDate(0, 0, crowdRounds)); len(problems) > 0 {
+	if problems := check(t, dir, repotest.Now.AddDate(0, 0, crowdRounds())); len(problems) > 0 {
 		t.Error(problems)
 	}
 }
@@ -113,11 +119,11 @@ func publishForCrowd(dir, packages string) error {
 		return err
 	}
 	prunes, removed := 0, 0
-	for round := 1; round < crowdRounds; round++ {
+	for round := 1; round < crowdRounds(); round++ {
 		day.Add(1)
 		var both errgroup.Group
 		both.Go(func() error {
-			p, err := pruner.Prune(ctx, repo.PruneOptions{Grace: crowdGrace * 24 * time.Hour, Keep: 2})
+			p, err := pruner.Prune(ctx, repo.PruneOptions{Grace: time.Duration(crowdGrace()) * 24 * time.Hour, Keep: 2})
 			if err == nil {
 				prunes, removed = prunes+1, removed+len(p.Files)
 			}
@@ -128,7 +134,7 @@ func publishForCrowd(dir, packages string) error {
 			for _, name := range []string{"turn", "pair"} {
 				files = append(files, filepath.Join(packages, fmt.Sprintf("%s-%d.0.0-1.x86_64.ashlar", name, round+1)))
 			}
-			if _, err := r.Add(ctx, crowdChannel, files...); err != nil {
+			if _, err := r.Add(ctx, repo.DefaultChannel, files...); err != nil {
 				return err
 			}
 			p, err := r.Publish(ctx)
@@ -144,7 +150,7 @@ func publishForCrowd(dir, packages string) error {
 	if prunes < 10 || removed == 0 {
 		return fmt.Errorf("%d prunes removed %d files", prunes, removed)
 	}
-	fmt.Printf("%d publications, %d prunes that removed %d files", crowdRounds, prunes, removed)
+	fmt.Printf("%d publications, %d prunes that removed %d files", crowdRounds(), prunes, removed)
 	return nil
 }
 

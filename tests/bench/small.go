@@ -33,40 +33,42 @@ func smallText(i int) string {
 	return strings.Repeat(fmt.Sprintf("This is file %d of the benchmark.\n", i), 10)
 }
 
-// small makes the synthetic packages in every format, once, and returns their
-// folder.
+// small makes the synthetic packages in every format, each once, and returns
+// their folder.
 func (b *bench) small(ctx context.Context, key *signing.PrivateKey) (string, error) {
 	dir := filepath.Join(b.dataDir, "small")
-	done := filepath.Join(dir, "complete")
-	if _, err := os.Stat(done); err == nil {
-		return dir, nil
-	}
-	b.say("making %d small packages in each format", smallPackages)
-	if err := remove(dir); err != nil {
-		return "", err
-	}
-	for _, format := range []string{"ashlar", "deb", "pacman", "rpm"} {
-		if err := os.MkdirAll(filepath.Join(dir, format), 0o755); err != nil {
+	for _, format := range []struct {
+		name  string
+		count int
+		step  int
+		make  func(into string, i int) error
+	}{
+		{"ashlar", smallPackages, 1, func(into string, i int) error { return smallOurs(ctx, into, i, key) }},
+		{"deb", smallPackages, 1, smallDeb},
+		{"pacman", fewPackages, 1, smallPacman},
+		{"rpm", smallPackages, 1000, func(into string, i int) error { return smallRPMs(ctx, into, i, i+1000) }},
+	} {
+		into, done := filepath.Join(dir, format.name), filepath.Join(dir, format.name+".complete")
+		if _, err := os.Stat(done); err == nil {
+			continue
+		}
+		b.say("making %d small packages for %s", format.count, format.name)
+		if err := errors.Join(remove(into), os.MkdirAll(into, 0o755)); err != nil {
+			return "", err
+		}
+		var group errgroup.Group
+		group.SetLimit(runtime.NumCPU())
+		for i := 0; i < format.count && ctx.Err() == nil; i += format.step {
+			group.Go(func() error { return format.make(into, i) })
+		}
+		if err := errors.Join(group.Wait(), ctx.Err()); err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(done, nil, 0o644); err != nil {
 			return "", err
 		}
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.NumCPU())
-	for i := range smallPackages {
-		group.Go(func() error { return smallOurs(ctx, filepath.Join(dir, "ashlar"), i, key) })
-		group.Go(func() error { return smallDeb(filepath.Join(dir, "deb"), i) })
-		if i < fewPackages {
-			group.Go(func() error { return smallPacman(filepath.Join(dir, "pacman"), i) })
-		}
-	}
-	const batch = 1000
-	for first := 0; first < smallPackages; first += batch {
-		group.Go(func() error { return smallRPMs(ctx, dir, first, first+batch) })
-	}
-	if err := group.Wait(); err != nil {
-		return "", err
-	}
-	return dir, os.WriteFile(done, nil, 0o644)
+	return dir, nil
 }
 
 func smallOurs(ctx context.Context, dir string, i int, key *signing.PrivateKey) error {
@@ -139,8 +141,8 @@ func smallPacman(dir string, i int) error {
 }
 
 // smallRPMs makes many packages of one specification.
-func smallRPMs(ctx context.Context, dir string, first, end int) error {
-	top := filepath.Join(dir, fmt.Sprintf("rpmbuild-%d", first))
+func smallRPMs(ctx context.Context, into string, first, end int) error {
+	top := filepath.Join(filepath.Dir(into), fmt.Sprintf("rpmbuild-%d", first))
 	defer remove(top)
 	var spec, install strings.Builder
 	fmt.Fprintf(&spec, "Name: all%d\nVersion: 1.0.0\nRelease: 1\nSummary: x\nLicense: MIT\nBuildArch: x86_64\nAutoReqProv: no\n%%description\nx\n", first)
@@ -157,6 +159,6 @@ func smallRPMs(ctx context.Context, dir string, first, end int) error {
 	if err := os.WriteFile(file, []byte(spec.String()), 0o644); err != nil {
 		return err
 	}
-	return command(ctx, "rpmbuild", "-bb", "--quiet", "--target", "x86_64", "--define", "_topdir "+top, "--define", "_rpmdir "+filepath.Join(dir, "rpm"), "--define", "_rpmfilename %{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm",
+	return command(ctx, "rpmbuild", "-bb", "--quiet", "--target", "x86_64", "--define", "_topdir "+top, "--define", "_rpmdir "+into, "--define", "_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm",
 		"--define", "__os_install_post %{nil}", "--define", "debug_package %{nil}", "--define", "_binary_payload w1.gzdio", file)
 }
