@@ -151,6 +151,7 @@ var metadataAttacks = []attack{
 	{id: 22, name: "invalid extra signature", mirrors: func(w *world) []evil {
 		return []evil{
 			{name: "of an unknown key", rules: at(ts, edited(replace(`"signatures":[`, `"signatures":[{"keyid":"`+strings.Repeat("ab", 32)+`","sig":"`+strings.Repeat("cd", 64)+`"},`)))},
+			{name: "and white space", rules: at(ts, edited(func(d []byte) []byte { return append(d, "  \n"...) }))},
 			{name: "of no key at all", rules: at(ts, edited(replace(`"signatures":[`, `"signatures":[{"keyid":"nonsense","sig":"00"},`)))},
 		}
 	}},

@@ -207,6 +207,11 @@ func (w *world) harmless(e evil, behind bool) {
 	if lines := linesWith(r.stderr, urls[0]); len(lines) > 0 {
 		w.t.Errorf("%s: warned of %q", e.name, lines)
 	}
+	// Nor is anybody who is not odd afterwards.
+	w.define(w.good(w.present))
+	if r := w.pkgtool("refresh"); r.code != done || r.stderr != "" {
+		w.t.Errorf("afterwards: %s", r)
+	}
 }
 
 // TestAttacks tries every attack over http and https, with nothing but evil
