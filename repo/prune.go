@@ -37,19 +37,18 @@ type Pruned struct {
 }
 
 // decide is what has effect with the next Publish.
-func (p *Pruned) decide(ctx context.Context, v *view, o PruneOptions) (err error) {
+func (p *Pruned) decide(ctx context.Context, v *view, o PruneOptions) (s *superseding, err error) {
 	if o.Keep > 0 {
 		if p.Removed, err = v.keepNewest(ctx, o.Keep); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	s, err := v.superseding()
-	if err != nil {
-		return err
+	if s, err = v.superseding(); err != nil {
+		return nil, err
 	}
 	s.grace = o.Grace
 	p.Forgotten, err = s.decideToForget()
-	return err
+	return s, err
 }
 
 // Prune removes files that nobody needs: neither the state that clients see, nor
@@ -67,14 +66,15 @@ func (r *Repository) Prune(ctx context.Context, o PruneOptions) (*Pruned, error)
 		o.Grace = r.config.grace()
 	}
 	p := &Pruned{Files: []string{}}
-	if err := p.decide(ctx, v, o); err != nil {
+	s, err := p.decide(ctx, v, o)
+	if err != nil {
 		return nil, err
 	}
 	if !o.DryRun {
 		if len(p.Removed)+len(p.Forgotten) > 0 {
 			err = v.save()
 		}
-		if err := errors.Join(err, r.record(v.published)); err != nil {
+		if err := errors.Join(err, s.save(), r.record(v.published)); err != nil {
 			return nil, err
 		}
 	}

@@ -259,3 +259,36 @@ func TestArches(t *testing.T) {
 		t.Errorf("expired: %+v", s)
 	}
 }
+
+// TestLostMemory: a publisher that does not know since when packages are
+// superseded takes them for new, and forgets them a grace period later.
+func TestLostMemory(t *testing.T) {
+	now := repotest.Now
+	key := repotest.Key(t)
+	r, dir := repotest.Repository(t, repo.Settings{}, &now, key)
+	in := t.TempDir()
+	repotest.Publish(t, r, repotest.Package(t, in, "a-1.0.0-1", "a", nil, key), repotest.Package(t, in, "b-1.0.0-1", "b", nil, key))
+	fine(r.Remove(t.Context(), "stable", "a"))(t)
+	fine(r.Publish(t.Context()))(t)
+	path := filepath.Join(dir, ".ashlar/superseded.json")
+	memory := fine(os.ReadFile(path))(t)
+	// The memory names another package, as if a publisher had been killed twice.
+	other := strings.ReplaceAll(string(memory), `"name": "a"`, `"name": "x"`)
+	sum := fine(repo.ReadList(dir, "stable"))(t)[0].SHA256
+	other = strings.Replace(other, string(memory[strings.Index(string(memory), `"sha256": "`)+11:][:64]), sum, 1)
+	if err := os.WriteFile(path, []byte(other), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	now = now.AddDate(0, 0, 40)
+	if p := fine(r.Prune(t.Context(), repo.PruneOptions{}))(t); len(p.Forgotten) != 0 {
+		t.Errorf("forgotten at once: %v", p.Forgotten)
+	}
+	now = now.AddDate(0, 0, 31)
+	if p := fine(r.Prune(t.Context(), repo.PruneOptions{}))(t); len(p.Forgotten) != 1 || p.Forgotten[0].Name != "a" {
+		t.Errorf("after the grace period: %v", p.Forgotten)
+	}
+	fine(r.Publish(t.Context()))(t)
+	if s := fine(r.Status())(t); s.Channels[0].Superseded != 0 {
+		t.Errorf("still listed: %+v", s.Channels)
+	}
+}

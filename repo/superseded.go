@@ -85,14 +85,16 @@ func (v *view) superseding() (*superseding, error) {
 
 // edits returns what becomes of the superseded packages of an index when some
 // leave it and others come, or come back.
-func (s *superseding) edits(target string, left, came []index.Entry) ([]edit, error) {
-	if err := s.remember(target); err != nil {
+func (s *superseding) edits(target string, left, came []index.Entry) (edits []edit, err error) {
+	if err := s.remember(target, false); err != nil {
 		return nil, err
 	}
-	var edits []edit
 	for _, c := range s.view.changes.of(oldOf(target)) {
-		if e := c.Forget; !s.held[e.Manifest] && s.forgetBuild(target, e.SHA256) {
-			edits = append(edits, edit{remove: e})
+		if s.held[c.Forget.Manifest] {
+			continue
+		}
+		if edits, err = s.unlist(edits, target, c.Forget); err != nil {
+			return nil, err
 		}
 	}
 	for i := range left {
@@ -102,8 +104,8 @@ func (s *superseding) edits(target string, left, came []index.Entry) ([]edit, er
 		edits = append(edits, edit{add: e})
 	}
 	for i := range came {
-		if s.forgetBuild(target, came[i].SHA256) {
-			edits = append(edits, edit{remove: &came[i]})
+		if edits, err = s.unlist(edits, target, &came[i]); err != nil {
+			return nil, err
 		}
 	}
 	return edits, nil
@@ -114,7 +116,7 @@ func (s *superseding) edits(target string, left, came []index.Entry) ([]edit, er
 func (s *superseding) decideToForget() ([]index.Entry, error) {
 	var over []index.Entry
 	for _, target := range s.view.indexes() {
-		if err := s.remember(target); err != nil {
+		if err := s.remember(target, true); err != nil {
 			return nil, err
 		}
 		channel, _, _ := parseIndexTarget(target)
@@ -139,15 +141,20 @@ func (s *superseding) forget(target, id string) {
 	s.memory = slices.DeleteFunc(s.memory, func(p supersededPackage) bool { return p.Target == target && p.ID == id })
 }
 
-func (s *superseding) forgetBuild(target, sum string) bool {
-	n := len(s.memory)
-	s.memory = slices.DeleteFunc(s.memory, func(p supersededPackage) bool { return p.Target == target && p.SHA256 == sum })
-	return len(s.memory) < n
+// unlist takes a build off the list of superseded ones, if it is there.
+func (s *superseding) unlist(edits []edit, target string, e *index.Entry) ([]edit, error) {
+	s.memory = slices.DeleteFunc(s.memory, func(p supersededPackage) bool { return p.Target == target && p.SHA256 == e.SHA256 })
+	there, err := s.view.listed(oldOf(target), e.Name, e.ID())
+	if there != nil && there.SHA256 == e.SHA256 {
+		edits = append(edits, edit{remove: there})
+	}
+	return edits, err
 }
 
 // remember brings the memory in line with what is published, should a publisher
-// have been killed before it wrote it.
-func (s *superseding) remember(target string) error {
+// have been killed before it wrote it. It looks closely only where numbers differ,
+// or if it is told to.
+func (s *superseding) remember(target string, closely bool) error {
 	old := oldOf(target)
 	known := map[string]bool{}
 	for _, p := range s.memory {
@@ -155,7 +162,7 @@ func (s *superseding) remember(target string) error {
 			known[p.SHA256] = true
 		}
 	}
-	if len(known) == s.view.published.packages(old) {
+	if !closely && len(known) == s.view.published.packages(old) {
 		return nil
 	}
 	shelf, err := s.view.shelf(old)
