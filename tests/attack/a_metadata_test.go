@@ -306,6 +306,8 @@ func malformed(w *world) (all []evil) {
 	add("data behind it", append(bytes.Clone(good), "{}"...))
 	add("cut off", good[:len(good)-9])
 	add("control characters", []byte(`{"signed":{"_type":"\u001b[31mtimestamp\u0007"},"signatures":[]}`))
+	hostile := `{"keyid":"\u001b[2J\u0007","sig":"00"}` // the library quotes it as it is
+	add("a key id for terminals, twice", withSignatures("["+hostile+","+hostile+"]")(bytes.Clone(good)))
 	add("no UTF-8", []byte("{\"signed\":{\"_type\":\"\xff\xfe\x1b[2J\"}}"))
 	add("a number without end", []byte("1"+strings.Repeat("0", 9000)))
 	return all
