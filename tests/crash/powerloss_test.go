@@ -16,6 +16,7 @@ import (
 	"ashlar/tests/crash/powercut"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 )
 
 // fileSystem is one to lose power with.
@@ -105,6 +106,16 @@ func umount(at string) error {
 	return err
 }
 
+// syncfs writes out all that a file system has in memory.
+func syncfs(at string) error {
+	dir, err := os.Open(at)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return unix.Syncfs(int(dir.Fd()))
+}
+
 // record prepares the scenario on a disk and runs its command there.
 func (p *powerLoss) record() {
 	t := p.t
@@ -127,6 +138,9 @@ func (p *powerLoss) record() {
 	var err error
 	p.old, err = state(root)
 	check(t, err)
+	// What the administrator wrote is on the disk before anything is recorded;
+	// unmounting alone would leave it to a copy of the mount in another namespace.
+	check(t, syncfs(p.mounted))
 	check(t, umount(p.mounted))
 	p.disk.Begin()
 	p.host("mount", "-o", p.fs.options, p.device, p.mounted)
