@@ -243,24 +243,16 @@ func (r *Repository) lock(ctx context.Context) (unlock func(), err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			r.sweep()
-			return func() { f.Close() }, nil
+	if err := durable.Lock(ctx, f); err != nil {
+		f.Close()
+		if ctx.Err() == nil {
+			return nil, err
 		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, fault.Mark(fmt.Errorf("another publisher is at work in %s: %w", r.dir, ctx.Err()), fault.Failed,
-				"wait until it has finished")
-		case <-time.After(10 * time.Millisecond):
-		}
+		return nil, fault.Mark(fmt.Errorf("another publisher is at work in %s: %w", r.dir, err), fault.Failed,
+			"wait until it has finished")
 	}
+	r.sweep()
+	return func() { f.Close() }, nil
 }
 
 // sweep removes the temporary files of publishers that were killed. Under the

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"ashlar/pkgtool/durable"
 	"ashlar/pkgtool/fault"
@@ -118,20 +117,9 @@ func (r *repository) lockState(ctx context.Context) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			f.Close()
-			return nil, err
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("another pkgtool is refreshing repository %s: %w", r.config.Name, context.Cause(ctx))
-		case <-time.After(50 * time.Millisecond):
-		}
+	if err := durable.Lock(ctx, f); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("another pkgtool is refreshing repository %s: %w", r.config.Name, err)
 	}
+	return func() { f.Close() }, nil
 }

@@ -79,7 +79,7 @@ uwsgi_temp_path ` + dir + `/tmp; scgi_temp_path ` + dir + `/tmp; include ` + dir
 func need(t *testing.T, program string) {
 	t.Helper()
 	if _, err := exec.LookPath(program); err != nil {
-		t.Skipf("no %s; pkgtool/bootstrap.sh test installs it", program)
+		t.Fatalf("%s is not installed; run pkgtool/bootstrap.sh test", program)
 	}
 }
 

@@ -316,23 +316,15 @@ func (d *Dir) Lock(ctx context.Context) (unlock func(), err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			d.sweep()
-			return func() { f.Close() }, nil
+	if err := durable.Lock(ctx, f); err != nil {
+		f.Close()
+		if ctx.Err() == nil {
+			return nil, err
 		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, fault.Mark(fmt.Errorf("another program is writing to %s: %w", d.dir, ctx.Err()), fault.Failed, "wait until it has finished")
-		case <-time.After(50 * time.Millisecond):
-		}
+		return nil, fault.Mark(fmt.Errorf("another program is writing to %s: %w", d.dir, err), fault.Failed, "wait until it has finished")
 	}
+	d.sweep()
+	return func() { f.Close() }, nil
 }
 
 func (d *Dir) sweep() {

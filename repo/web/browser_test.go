@@ -31,7 +31,7 @@ func chromium(t *testing.T) context.Context {
 	t.Helper()
 	program, err := exec.LookPath("chromium-headless-shell")
 	if err != nil {
-		t.Skip("chromium-headless-shell is not installed")
+		t.Fatal("chromium-headless-shell is not installed; run pkgtool/bootstrap.sh test")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()))
 	if os.Getuid() == 0 {
@@ -251,7 +251,7 @@ func TestTidyAndW3m(t *testing.T) {
 	site := w.site(t)
 	for _, program := range []string{"tidy", "w3m"} {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Skip(program + " is not installed")
+			t.Fatal(program + " is not installed; run pkgtool/bootstrap.sh test")
 		}
 	}
 	for path, doc := range crawl(t, site, w.dir) {

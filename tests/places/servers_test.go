@@ -77,7 +77,7 @@ func startRegistry(t *testing.T, htpasswd string) server {
 	t.Helper()
 	program, err := exec.LookPath("docker-registry")
 	if err != nil {
-		t.Skip("needs Debian's docker-registry")
+		t.Fatal("docker-registry is not installed; run pkgtool/bootstrap.sh test")
 	}
 	dir, address := t.TempDir(), freeAddress(t)
 	config := fmt.Sprintf("version: 0.1\nlog: {level: warn}\nstorage: {filesystem: {rootdirectory: %s/data}, delete: {enabled: true}}\nhttp: {addr: %s}\n", dir, address)
@@ -110,7 +110,7 @@ func startS3(t *testing.T) server {
 	}
 	program := filepath.Join(cache, "bin", "versitygw-"+gatewayVersion)
 	if _, err := os.Stat(program); err != nil {
-		t.Skip("needs versitygw, of `pkgtool/bootstrap.sh test`: ", err)
+		t.Fatal("versitygw is not there; run pkgtool/bootstrap.sh test: ", err)
 	}
 	dir, address := t.TempDir(), freeAddress(t)
 	for _, folder := range []string{"data", "attributes"} {
