@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // world is one system, and the mirrors that it knows.
@@ -229,11 +230,15 @@ func (w *world) command(ctx context.Context, args ...string) *exec.Cmd {
 // temporary is the folder that pkgtool has for what is nowhere else.
 func (w *world) temporary() string { return filepath.Join(w.dir, "tmp") }
 
-// unused is an address at which nobody listens.
+// unused is an address at which nobody listens. The socket that has it stays
+// until the end of the test, so that no other test's server gets its port.
 func (w *world) unused() string {
 	w.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	w.must(err)
-	defer l.Close()
-	return w.scheme() + "://" + l.Addr().String() + "/"
+	w.t.Cleanup(func() { unix.Close(fd) })
+	w.must(unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	address, err := unix.Getsockname(fd)
+	w.must(err)
+	return fmt.Sprintf("%s://127.0.0.1:%d/", w.scheme(), address.(*unix.SockaddrInet4).Port)
 }
