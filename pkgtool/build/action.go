@@ -24,10 +24,11 @@ type action struct {
 	Env       map[string]string `json:"env"`
 	Commands  []recipe.Command  `json:"commands"`
 	Strip     bool              `json:"strip"`
-	Patches   []digested        `json:"patches"`
+	Debug     bool              `json:"debug"`
+	Patches   []patchInput      `json:"patches"`
 	Files     []digested        `json:"files"` // of the recipe's folder
 	Sources   []sourceInput     `json:"sources"`
-	Root      []digested        `json:"root"` // packages by the digest of what a build sees of them
+	Root      []digested        `json:"root"` // packages by the digest of their files
 	Seed      []digested        `json:"seed"` // layers
 }
 
@@ -47,6 +48,13 @@ type sourceInput struct {
 	Into   string `json:"into,omitempty"`
 }
 
+// patchInput is a patch as the build applies it.
+type patchInput struct {
+	Name   string `json:"name"`
+	Digest string `json:"digest"`
+	Strip  int    `json:"strip"`
+}
+
 // key returns the digest of v's JSON.
 func key(v any) string {
 	data, err := json.Marshal(v)
@@ -61,15 +69,15 @@ func key(v any) string {
 func (e *Engine) action(r *recipe.Recipe, root *buildRoot) (*action, error) {
 	a := &action{
 		Behaviour: behaviour, Name: r.Name, Arch: e.Tree.Arch,
-		Env: environment(r, e.Tree.Arch), Commands: r.Plan(), Strip: r.Build.Strips(),
-		Patches: []digested{}, Files: []digested{}, Sources: []sourceInput{}, Root: []digested{}, Seed: []digested{},
+		Env: environment(r, e.Tree.Arch), Commands: r.Plan(), Strip: r.Build.Strips(), Debug: r.Build.HasDebug(),
+		Patches: []patchInput{}, Files: []digested{}, Sources: []sourceInput{}, Root: []digested{}, Seed: []digested{},
 	}
 	for _, patch := range r.Patches {
-		sum, err := e.digests.sum(filepath.Join(r.Dir(), patch))
+		sum, err := e.digests.sum(filepath.Join(r.Dir(), patch.File))
 		if err != nil {
 			return nil, err
 		}
-		a.Patches = append(a.Patches, digested{patch, sum})
+		a.Patches = append(a.Patches, patchInput{patch.File, sum, patch.StripCount()})
 	}
 	files, err := recipeFiles(r)
 	if err != nil {
@@ -146,13 +154,17 @@ type packaging struct {
 	Extra       []digested       `json:"extra"`
 	Lint        recipe.Lint      `json:"lint"`
 	Sources     []string         `json:"sources"`
+	Root        []digested       `json:"root"` // packages by the digest of what they provide and need
 }
 
-func (e *Engine) packaging(r *recipe.Recipe, action string) (*packaging, error) {
+func (e *Engine) packaging(r *recipe.Recipe, root *buildRoot, action string) (*packaging, error) {
 	p := &packaging{
 		Behaviour: behaviour, Frame: pkgfile.SmallFrame, Level: pkgfile.DefaultLevel, Action: action, Recipe: r.Name, Version: r.Version, Upstream: r.UpstreamVersion(),
 		Release: r.Release, Epoch: r.Epoch, SourceEpoch: r.EpochOf(), Origin: r.OriginOf(), Homepage: r.Homepage, Vendor: r.Vendor,
 		Packages: r.Packages, Lint: r.Lint,
+	}
+	for _, b := range root.packages {
+		p.Root = append(p.Root, digested{b.manifest.Name, relations(b.manifest)})
 	}
 	for _, s := range r.Sources {
 		p.Sources = append(p.Sources, s.URLs...)

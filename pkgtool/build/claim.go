@@ -73,7 +73,7 @@ func claims(root *os.Root, packages []recipe.Package) ([][]entry, error) {
 				problems = append(problems, fmt.Sprintf("package %s: the claim %s matches nothing", p.Name, glob))
 			}
 		}
-		if p.Split != "" && p.Split != "none" && !used[fmt.Sprint(i, "split")] {
+		if p.Split != "" && p.Split != "none" && !p.Implicit && !used[fmt.Sprint(i, "split")] {
 			problems = append(problems, fmt.Sprintf("package %s: split %s finds nothing", p.Name, p.Split))
 		}
 	}
@@ -101,6 +101,8 @@ func inSplit(root *os.Root, split string, en entry) bool {
 		return slices.ContainsFunc(folders, func(f string) bool { return strings.HasPrefix(name, f+"/") })
 	}
 	switch split {
+	case "debug":
+		return below("usr/lib/debug")
 	case "static":
 		return below("usr/lib") && strings.HasSuffix(name, ".a")
 	case "doc":

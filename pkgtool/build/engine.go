@@ -33,6 +33,8 @@ type Engine struct {
 	Fetcher *source.Fetcher
 	Cache   *Cache
 
+	Executor Executor // runs the commands; nil means this host
+
 	Parallel  int         // recipes built at a time; 0 means 2
 	Jobs      int         // jobs of one build; 0 means one per core
 	KeepGoing bool        // after a failure, build what does not depend on it
@@ -138,7 +140,7 @@ func (e *Engine) buildRecipe(ctx context.Context, r *recipe.Recipe, available []
 		return nil, err
 	}
 	actionKey := key(a)
-	spec, err := e.packaging(r, actionKey)
+	spec, err := e.packaging(r, root, actionKey)
 	if err != nil {
 		return nil, err
 	}

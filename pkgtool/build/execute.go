@@ -47,12 +47,12 @@ func makeFolders(dir string, r *recipe.Recipe) (*workFolders, error) {
 // FailedBuild is a build whose step failed, before its folder is removed.
 type FailedBuild struct {
 	Recipe string
-	spec   sandbox.Spec
+	work   *Work
 }
 
 // Shell runs bash in the build's root, on the caller's terminal.
 func (f *FailedBuild) Shell(ctx context.Context) error {
-	spec := f.spec
+	spec := f.work.spec()
 	spec.Terminal = true
 	spec.Commands = []sandbox.Command{{Name: "bash", Argv: []string{"/usr/bin/bash"}, Dir: buildFolder}}
 	return sandbox.Run(ctx, spec)
@@ -80,7 +80,7 @@ func (e *Engine) execute(ctx context.Context, r *recipe.Recipe, root *buildRoot,
 	if err := e.provideRecipe(r, folders); err != nil {
 		return 0, err
 	}
-	lower, err := e.lower(ctx, root)
+	layers, err := e.materialize(ctx, root)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", r.Name, err)
 	}
@@ -91,27 +91,22 @@ func (e *Engine) execute(ctx context.Context, r *recipe.Recipe, root *buildRoot,
 	defer file.Close()
 	log := &buildLog{w: file, engine: e, recipe: r.Name}
 	start := time.Now()
-	spec := sandbox.Spec{
-		Lower: lower, Scratch: folders.scratch, Log: log, Env: environ(a.Env),
-		Binds: []sandbox.Bind{
-			{Source: folders.build, Target: buildFolder, Writable: true},
-			{Source: folders.dest, Target: destFolder, Writable: true},
-			{Source: folders.sources, Target: sourcesFolder},
-			{Source: folders.recipe, Target: recipeFolder},
-		},
+	w := &Work{
+		Recipe: r.Name, Action: actionKey, Root: layers,
+		Build: folders.build, Dest: folders.dest, Sources: folders.sources, Files: folders.recipe, Scratch: folders.scratch,
+		Commands: e.commands(r, a), Env: environ(a.Env), Log: log, Jobs: e.jobs(r),
 	}
-	spec.Commands = e.commands(r, a)
-	if len(spec.Commands) > 0 {
-		if err := sandbox.Run(ctx, spec); err != nil {
-			return 0, e.explainFailure(ctx, r, spec, file.Name(), log, folders, err)
+	if len(w.Commands) > 0 {
+		if err := e.executor().Run(ctx, w); err != nil {
+			return 0, e.explainFailure(ctx, w, file.Name(), log, folders, err)
 		}
 	}
 	if err := tidy(folders.dest); err != nil {
 		return 0, fmt.Errorf("%s: %w", r.Name, err)
 	}
 	if a.Strip {
-		if err := e.strip(ctx, r, spec, folders.dest); err != nil {
-			return 0, fmt.Errorf("%s: remove debugging symbols: %w (log: %s)", r.Name, err, file.Name())
+		if err := e.strip(ctx, w, a.Debug); err != nil {
+			return 0, fmt.Errorf("%s: divide off debugging symbols: %w (log: %s)", r.Name, err, file.Name())
 		}
 	}
 	if err := file.Close(); err != nil {
@@ -161,7 +156,7 @@ func (e *Engine) commands(r *recipe.Recipe, a *action) []sandbox.Command {
 	for _, p := range a.Patches {
 		list = append(list, sandbox.Command{
 			Name: "prepare: patch " + p.Name,
-			Argv: []string{"patch", "-p1", "-F0", "--batch", "--forward", "--no-backup-if-mismatch", "-i", recipeFolder + "/" + p.Name},
+			Argv: []string{"patch", fmt.Sprintf("-p%d", p.Strip), "-F0", "--batch", "--forward", "--no-backup-if-mismatch", "-i", recipeFolder + "/" + p.Name},
 			Dir:  a.Env["SRCDIR"], Env: []string{"JOBS=" + jobs},
 		})
 	}
@@ -210,20 +205,20 @@ func expandEnv(text string, scopes ...map[string]string) string {
 }
 
 // explainFailure adds the end of the log and what to do next.
-func (e *Engine) explainFailure(ctx context.Context, r *recipe.Recipe, spec sandbox.Spec, name string, log *buildLog, w *workFolders, err error) error {
+func (e *Engine) explainFailure(ctx context.Context, w *Work, name string, log *buildLog, folders *workFolders, err error) error {
 	var exit *sandbox.ExitError
 	var limit *sandbox.LimitError
 	if !errors.As(err, &exit) && !errors.As(err, &limit) {
-		return fmt.Errorf("%s: %w", r.Name, explainDisk(err))
+		return fmt.Errorf("%s: %w", w.Recipe, explainDisk(err))
 	}
 	if e.Failed != nil {
-		e.Failed(ctx, &FailedBuild{r.Name, spec})
+		e.Failed(ctx, &FailedBuild{w.Recipe, w})
 	}
-	text := fmt.Errorf("%s: %w; the end of its log, %s:\n%s", r.Name, err, name, log.tail(30))
-	if nearlyFull(w.build) {
+	text := fmt.Errorf("%s: %w; the end of its log, %s:\n%s", w.Recipe, err, name, log.tail(30))
+	if nearlyFull(folders.build) {
 		return fault.Mark(fmt.Errorf("%w\nthe file system of the cache is full", text), fault.Failed, diskHint)
 	}
-	return fault.Mark(text, fault.Failed, "pkgtool build "+r.Name+" --shell-on-failure shows the build as it stopped")
+	return fault.Mark(text, fault.Failed, "pkgtool build "+w.Recipe+" --shell-on-failure shows the build as it stopped")
 }
 
 // tail returns the last lines, indented.

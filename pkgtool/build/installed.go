@@ -1,7 +1,6 @@
 package build
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,9 +10,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-
-	"ashlar/pkgtool/build/recipe"
-	"ashlar/pkgtool/build/sandbox"
 )
 
 // entry is one path that a build installed. What is on disk is the build's
@@ -128,70 +124,4 @@ func head(root *os.Root, name string, n int) []byte {
 	buf := make([]byte, n)
 	got, _ := io.ReadFull(f, buf)
 	return buf[:got]
-}
-
-// strip removes debugging symbols, with the seed's strip in a sandbox.
-func (e *Engine) strip(ctx context.Context, r *recipe.Recipe, spec sandbox.Spec, dest string) error {
-	root, err := os.OpenRoot(dest)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	all, debug := []string{}, []string{}
-	seen := map[uint64]bool{}
-	err = walk(root, ".", func(en entry) error {
-		if en.kind != 0 || en.size < 8 || en.links > 1 && seen[en.inode] {
-			return nil
-		}
-		seen[en.inode] = true
-		switch stripKind(head(root, en.path, 20)) {
-		case stripAll:
-			all = append(all, destFolder+"/"+en.path)
-		case stripDebug:
-			debug = append(debug, destFolder+"/"+en.path)
-		}
-		return nil
-	})
-	if err != nil || len(all)+len(debug) == 0 {
-		return err
-	}
-	spec.Commands = nil
-	for _, group := range []struct {
-		files []string
-		args  []string
-	}{
-		{all, []string{"strip", "--strip-unneeded", "--remove-section=.comment", "--"}},
-		{debug, []string{"strip", "--strip-debug", "--enable-deterministic-archives", "--"}},
-	} {
-		for batch := range slices.Chunk(group.files, 200) {
-			spec.Commands = append(spec.Commands, sandbox.Command{Name: "strip", Argv: append(slices.Clone(group.args), batch...), Dir: "/"})
-		}
-	}
-	return sandbox.Run(ctx, spec)
-}
-
-type stripping int
-
-const (
-	stripNothing stripping = iota
-	stripAll               // programs and shared libraries
-	stripDebug             // object files, archives, kernel modules
-)
-
-// stripKind looks at the beginning of a file.
-func stripKind(head []byte) stripping {
-	if strings.HasPrefix(string(head), "!<arch>\n") {
-		return stripDebug
-	}
-	const class64, littleEndian, machineX86 = 2, 1, 62
-	if len(head) < 20 || string(head[:4]) != "\x7fELF" || head[4] != class64 || head[5] != littleEndian || head[18] != machineX86 {
-		return stripNothing
-	}
-	switch head[16] {
-	case 1: // relocatable
-		return stripDebug
-	case 2, 3: // executable, shared
-		return stripAll
-	}
-	return stripNothing
 }

@@ -108,7 +108,7 @@ func (n *needFinder) look(i int, en entry) (*elfFacts, error) {
 	if dir == "usr/bin" && (en.executable || en.kind == fs.ModeSymlink) {
 		n.provide(i, "cmd("+base+")")
 	}
-	if en.kind != 0 {
+	if en.kind != 0 || strings.HasPrefix(en.path, "usr/lib/debug/") {
 		return nil, nil
 	}
 	if module, ok := strings.CutSuffix(base, ".pc"); ok && path.Base(dir) == "pkgconfig" {

@@ -44,6 +44,9 @@ func (e *Engine) pack(ctx context.Context, r *recipe.Recipe, buildRoot *buildRoo
 	res := &result{}
 	for i := range r.Packages {
 		pkg := &r.Packages[i]
+		if pkg.Implicit && len(divided[i]) == 0 {
+			continue
+		}
 		inputs, err := packageInputs(root, r, pkg, divided[i])
 		if err != nil {
 			return nil, fault.Mark(fmt.Errorf("package %s: %w", pkg.Name, err), fault.Usage, "")

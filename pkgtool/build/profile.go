@@ -11,7 +11,7 @@ import (
 
 // behaviour is the version of what the engine and the sandbox do to a build.
 // Raising it builds everything anew.
-const behaviour = 1
+const behaviour = 2
 
 // Folders inside the sandbox.
 const (
@@ -56,7 +56,7 @@ func environment(r *recipe.Recipe, arch string) map[string]string {
 	return env
 }
 
-const compilerFlags = "-O2 -pipe -fstack-protector-strong -fstack-clash-protection -fcf-protection " +
+const compilerFlags = "-O2 -g -pipe -fstack-protector-strong -fstack-clash-protection -fcf-protection " +
 	"-D_FORTIFY_SOURCE=2 -ffile-prefix-map=/build=/usr/src/debug"
 
 // environ turns variables into NAME=value, sorted.

@@ -121,46 +121,50 @@ func (e *Engine) resolveRoot(r *recipe.Recipe, u *universe) (*buildRoot, error) 
 const stripPackage = "binutils"
 
 // buildDigest is the digest of what a build that has the package in its root
-// can see: files, and what the package brings along; not its release, texts
-// and signatures.
+// can see: its files. What a package needs and provides only decides which
+// others come along, and those are in the root themselves.
 func buildDigest(m *pkgfile.Manifest) string {
 	type file struct {
 		Path, Type, SHA256, Target string
 		Executable                 bool
 	}
-	visible := struct {
-		Files              []file
-		Requires, Provides []string
-	}{Provides: m.Provides}
+	files := []file{}
 	for _, f := range m.Files {
-		visible.Files = append(visible.Files, file{f.Path, f.Type, f.SHA256, f.Target, f.Mode&0o111 != 0})
+		files = append(files, file{f.Path, f.Type, f.SHA256, f.Target, f.Mode&0o111 != 0})
 	}
-	exact := fmt.Sprintf("=%s-%d", m.Version, m.Release)
-	for _, text := range m.Requires {
-		visible.Requires = append(visible.Requires, strings.Replace(text, exact, "="+m.Version, 1))
-	}
-	return key(visible)
+	return key(files)
 }
 
-// lower returns the folders of a root, topmost first, making those that are
-// not there yet.
-func (e *Engine) lower(ctx context.Context, root *buildRoot) ([]string, error) {
-	var dirs []string
+// relations is the digest of what a package provides and needs: that decides
+// what packages which were built beside it say they need.
+func relations(m *pkgfile.Manifest) string {
+	requires := []string{}
+	exact := fmt.Sprintf("=%s-%d", m.Version, m.Release)
+	for _, text := range m.Requires {
+		requires = append(requires, strings.Replace(text, exact, "="+m.Version, 1))
+	}
+	return key([][]string{m.Provides, requires})
+}
+
+// materialize returns the layers of a root, topmost first, making those that
+// are not there yet.
+func (e *Engine) materialize(ctx context.Context, root *buildRoot) ([]Layer, error) {
+	var layers []Layer
 	for _, p := range root.packages {
 		dir, err := e.treeOf(ctx, p)
 		if err != nil {
 			return nil, fmt.Errorf("unpack %s for the build root: %w", p.manifest.Name, explainDisk(err))
 		}
-		dirs = append(dirs, dir)
+		layers = append(layers, Layer{p.manifest.Name, p.digest, dir})
 	}
 	for _, layer := range root.layers {
 		dir, err := e.Seed.Materialize(ctx, layer)
 		if err != nil {
 			return nil, fmt.Errorf("seed layer %s: %w", layer, explainDisk(err))
 		}
-		dirs = append(dirs, dir)
+		layers = append(layers, Layer{layer, e.Seed.Digest(layer), dir})
 	}
-	return dirs, nil
+	return layers, nil
 }
 
 // treeOf returns the folder with a package's files.

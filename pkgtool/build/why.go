@@ -48,14 +48,14 @@ func explain(old, now *action) []string {
 	if key(old.Commands) != key(now.Commands) {
 		add("steps")
 	}
-	if old.Strip != now.Strip || old.Arch != now.Arch {
+	if old.Strip != now.Strip || old.Debug != now.Debug || old.Arch != now.Arch {
 		add("settings")
 	}
 	for _, l := range []struct {
 		what     string
 		old, now []digested
 	}{
-		{"patch", old.Patches, now.Patches}, {"file", old.Files, now.Files},
+		{"patch", patchDigests(old), patchDigests(now)}, {"file", old.Files, now.Files},
 		{"source", sourceDigests(old), sourceDigests(now)},
 		{"package", old.Root, now.Root}, {"seed layer", old.Seed, now.Seed},
 	} {
@@ -74,6 +74,14 @@ func explain(old, now *action) []string {
 		}
 	}
 	return why
+}
+
+func patchDigests(a *action) []digested {
+	var list []digested
+	for _, p := range a.Patches {
+		list = append(list, digested{p.Name, key(p)})
+	}
+	return list
 }
 
 func sourceDigests(a *action) []digested {
@@ -129,7 +137,7 @@ func (e *Engine) why(ctx context.Context, r *recipe.Recipe, s *schedule, x *Expl
 		return err
 	}
 	actionKey := key(a)
-	spec, err := e.packaging(r, actionKey)
+	spec, err := e.packaging(r, root, actionKey)
 	if err != nil {
 		return err
 	}

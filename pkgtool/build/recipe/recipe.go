@@ -1,7 +1,5 @@
 package recipe
 
-import "strings"
-
 // Recipe is one recipe.yaml. The zero value of an optional key is its default
 // unless the description says otherwise.
 type Recipe struct {
@@ -21,10 +19,12 @@ type Recipe struct {
 	Arches      []string          `yaml:"arches,omitempty" jsonschema:"enum=x86_64,enum=noarch" jsonschema_description:"Architectures it builds on. Default: all. noarch alone: every package is noarch."`
 	Vars        map[string]string `yaml:"vars,omitempty" jsonschema_description:"Own variables, used as ${vars.NAME}."`
 	Sources     []Source          `yaml:"sources,omitempty" jsonschema_description:"Everything the build reads; fetched and checked before the build starts."`
-	Patches     []string          `yaml:"patches,omitempty" jsonschema_description:"Patch files of the recipe's folder, applied in this order to the main source with -p1 and no fuzz."`
+	Options     map[string]Option `yaml:"options,omitempty" jsonschema_description:"Choices of whoever builds it, used in conditions as options.NAME."`
+	Patches     []Patch           `yaml:"patches,omitempty" jsonschema_description:"Patches of the recipe's folder, applied in this order to the main source with -p1 and no fuzz: file names, or mappings."`
 	Build       Build             `yaml:"build,omitempty" jsonschema_description:"What the build needs around it."`
 	Phases      Phases            `yaml:"phases,omitempty" jsonschema_description:"What is done, phase by phase."`
 	Packages    []Package         `yaml:"packages,omitempty" jsonschema_description:"How the installed files are divided. Default: one package of the recipe's name with all files."`
+	Tests       []Test            `yaml:"test,omitempty" jsonschema_description:"Tests of the finished packages, each in a fresh root where they are installed."`
 	Lint        Lint              `yaml:"lint,omitempty" jsonschema_description:"Exceptions from the checks of the built files."`
 	Update      *Update           `yaml:"update,omitempty" jsonschema_description:"Where new versions are announced."`
 	Security    *Security         `yaml:"security,omitempty" jsonschema_description:"Names for vulnerability databases, and what was fixed here."`
@@ -47,11 +47,68 @@ type Source struct {
 	Strip  *int     `yaml:"strip,omitempty" jsonschema:"minimum=0" jsonschema_description:"Leading folders to drop while unpacking. Default: 1."`
 	Into   string   `yaml:"into,omitempty" jsonschema_description:"Folder below $SRCDIR to unpack into. Default: $SRCDIR itself."`
 
+	Git        string     `yaml:"git,omitempty" jsonschema_description:"A git repository, https://...; with commit, and as sha256 the digest of the archive that pkgtool makes of the commit."`
+	Commit     string     `yaml:"commit,omitempty" jsonschema:"pattern=^([0-9a-f]{40}|[0-9a-f]{64})$" jsonschema_description:"Full id of the commit of a git source."`
+	Ref        string     `yaml:"ref,omitempty" jsonschema_description:"Branch or tag that leads to the commit, where the server gives out no commit by its id."`
+	Submodules bool       `yaml:"submodules,omitempty" jsonschema_description:"Take the submodules of a git source too. Default: false."`
+	Signature  *Signature `yaml:"signature,omitempty" jsonschema_description:"Upstream's OpenPGP signature of the file."`
+
 	Tree    string   `yaml:"tree,omitempty" jsonschema_description:"A folder of this project, relative to the folder of all recipes, such as '..'."`
 	Include []string `yaml:"include,omitempty" jsonschema_description:"Globs of files to take from a tree. Default: all."`
 	Exclude []string `yaml:"exclude,omitempty" jsonschema_description:"Globs of files to leave out of a tree."`
 
 	GoSum string `yaml:"gosum,omitempty" jsonschema_description:"A go.sum file, relative to the folder of all recipes; its modules become a module proxy in $SOURCES/goproxy."`
+}
+
+// Signature is a detached OpenPGP signature by upstream, checked besides the
+// sum.
+type Signature struct {
+	URL  string   `yaml:"url" jsonschema_description:"Place of the signature, as in urls; or a file of the recipe's folder."`
+	Keys []string `yaml:"keys" jsonschema_description:"Public keys that may have made it: files of the recipe's folder."`
+}
+
+// Option is a choice that whoever builds the recipe has.
+type Option struct {
+	Type    string   `yaml:"type" jsonschema:"enum=bool,enum=enum" jsonschema_description:"Kind of choice."`
+	Default any      `yaml:"default,omitempty" jsonschema_description:"Value where nobody chooses. Default: false, or the first of values."`
+	Values  []string `yaml:"values,omitempty" jsonschema_description:"What an enum can be."`
+	Summary string   `yaml:"summary,omitempty" jsonschema_description:"What it changes."`
+}
+
+// Patch is one patch of the recipe's folder, or a quilt series of them. In YAML
+// a text is short for the mapping with that file.
+type Patch struct {
+	File   string `yaml:"file,omitempty" json:"file,omitempty" jsonschema_description:"Patch file of the recipe's folder."`
+	Series string `yaml:"series,omitempty" json:"series,omitempty" jsonschema_description:"Instead of file: a quilt series, a file that names patches beside it; below the folder of the source it applies to, or in the recipe's folder."`
+	Source string `yaml:"source,omitempty" json:"source,omitempty" jsonschema_description:"Id of the source it applies to. Default: the first one."`
+	Strip  *int   `yaml:"strip,omitempty" json:"strip,omitempty" jsonschema:"minimum=0" jsonschema_description:"Leading folders of names in the patch to drop. Default: 1."`
+}
+
+// UnmarshalYAML takes a file name or a mapping.
+func (p *Patch) UnmarshalYAML(decode func(any) error) error {
+	if err := decode(&p.File); err == nil {
+		return nil
+	}
+	p.File = ""
+	type mapping Patch
+	return decode((*mapping)(p))
+}
+
+// StripCount is how many leading folders of its names are dropped.
+func (p *Patch) StripCount() int {
+	if p.Strip == nil {
+		return 1
+	}
+	return *p.Strip
+}
+
+// Test is tried with the finished packages, in a root that has them, what they
+// need at run time and the named tools.
+type Test struct {
+	Name     string   `yaml:"name,omitempty" json:"name,omitempty" jsonschema_description:"What reports call it. Default: its number."`
+	Packages []string `yaml:"packages,omitempty" json:"packages,omitempty" jsonschema_description:"Packages to install. Default: those of the recipe but -dev, -doc, -static, -locale and -debug."`
+	Tools    []string `yaml:"tools,omitempty" json:"tools,omitempty" jsonschema_description:"Programs the test uses, as in build.tools."`
+	Run      string   `yaml:"run" expand:"-" json:"run" jsonschema_description:"A bash script (-euo pipefail) in an empty folder; a status other than 0 fails the build."`
 }
 
 // Unpacked says whether the source is unpacked below $SRCDIR.
@@ -75,73 +132,30 @@ type Build struct {
 	Check    []string          `yaml:"check,omitempty" jsonschema_description:"Tools that only the check phase uses."`
 	Env      map[string]string `yaml:"env,omitempty" jsonschema_description:"Variables for every step. An empty value unsets one of the standard ones."`
 	Parallel *bool             `yaml:"parallel,omitempty" jsonschema_description:"false builds with JOBS=1. Default: true."`
+	Memory   string            `yaml:"memory,omitempty" jsonschema_description:"What one job needs, such as 2GiB: fewer jobs run where there is less. Default: no limit on jobs."`
+	Limits   Limits            `yaml:"limits,omitempty" jsonschema_description:"When a build that does not end is ended."`
+	Debug    *bool             `yaml:"debug,omitempty" jsonschema_description:"false makes no package NAME-debug of debugging symbols. Default: true."`
 	Strip    *bool             `yaml:"strip,omitempty" jsonschema_description:"false leaves symbols in programs and libraries. Default: true."`
 }
+
+// Limits end a build that takes more than it should. Defaults are the sandbox's.
+type Limits struct {
+	Time      string `yaml:"time,omitempty" json:"time,omitempty" jsonschema_description:"Of the whole build, such as 8h. Default: 6h."`
+	Silence   string `yaml:"silence,omitempty" json:"silence,omitempty" jsonschema_description:"Without a line of output, such as 30m. Default: 1h."`
+	Memory    string `yaml:"memory,omitempty" json:"memory,omitempty" jsonschema_description:"Of all processes together, such as 8GiB. Default: none."`
+	Disk      string `yaml:"disk,omitempty" json:"disk,omitempty" jsonschema_description:"Of everything the build writes, such as 40GiB. Default: 64GiB."`
+	Log       string `yaml:"log,omitempty" json:"log,omitempty" jsonschema_description:"Of output, such as 1GiB. Default: 512MiB."`
+	Processes int    `yaml:"processes,omitempty" json:"processes,omitempty" jsonschema:"minimum=1" jsonschema_description:"At one time. Default: 32768."`
+}
+
+// HasDebug says whether debugging symbols become a package.
+func (b *Build) HasDebug() bool { return b.Strips() && (b.Debug == nil || *b.Debug) }
 
 // IsParallel says whether steps may use all jobs.
 func (b *Build) IsParallel() bool { return b.Parallel == nil || *b.Parallel }
 
 // Strips says whether ELF files lose their debugging symbols.
 func (b *Build) Strips() bool { return b.Strip == nil || *b.Strip }
-
-// Package is one package a recipe makes.
-type Package struct {
-	Name        string    `yaml:"name" jsonschema:"pattern=^[a-z0-9][a-z0-9+._-]*$" jsonschema_description:"Unique among all recipes."`
-	Summary     string    `yaml:"summary,omitempty" jsonschema_description:"Default: the recipe's summary."`
-	Description string    `yaml:"description,omitempty" jsonschema_description:"Default: the recipe's description."`
-	License     string    `yaml:"license,omitempty" jsonschema_description:"Default: the recipe's license."`
-	Arch        string    `yaml:"arch,omitempty" jsonschema:"enum=noarch" jsonschema_description:"noarch where the files are the same everywhere."`
-	Files       []string  `yaml:"files,omitempty" jsonschema_description:"Globs of installed files, such as /usr/lib/*.so.*; ** crosses folders. A file goes to the first package that claims it."`
-	Split       string    `yaml:"split,omitempty" jsonschema:"enum=dev,enum=doc,enum=static,enum=none" jsonschema_description:"Claims a standard set of what no glob claims: dev, doc or static."`
-	Depends     []string  `yaml:"depends,omitempty" jsonschema_description:"Run-time needs that are not found automatically, such as 'bash >=5'."`
-	Recommends  []string  `yaml:"recommends,omitempty" jsonschema_description:"Installed along where possible."`
-	Supplements []string  `yaml:"supplements,omitempty" json:",omitempty" jsonschema_description:"Installed along where one of these is installed and it is possible."`
-	Provides    []string  `yaml:"provides,omitempty" jsonschema_description:"Further names it answers to."`
-	Conflicts   []string  `yaml:"conflicts,omitempty" jsonschema_description:"Packages that cannot be installed beside it."`
-	Replaces    []string  `yaml:"replaces,omitempty" jsonschema_description:"Packages whose place it takes on an upgrade."`
-	InstallOnly bool      `yaml:"install_only,omitempty" json:",omitempty" jsonschema_description:"Builds of other versions stay installed beside it, as with kernels. Their files must not collide."`
-	Triggers    []Trigger `yaml:"triggers,omitempty" json:",omitempty" jsonschema_description:"Programs to run after transactions that changed certain files."`
-	Config      []string  `yaml:"config,omitempty" jsonschema_description:"Globs of files below /etc that administrators edit; upgrades merge them."`
-	Modes       []Mode    `yaml:"modes,omitempty" jsonschema_description:"Owner and mode where they are not root and the usual ones."`
-	Dirs        []Dir     `yaml:"dirs,omitempty" jsonschema_description:"Folders the package has though they are empty, or with an owner of their own."`
-	Extra       []Extra   `yaml:"extra,omitempty" jsonschema_description:"Files of the recipe's folder to ship."`
-}
-
-// IsDev says whether the package is for building with: its needs by name count
-// in a build root.
-func (p *Package) IsDev() bool { return p.Split == "dev" || strings.HasSuffix(p.Name, "-dev") }
-
-// Trigger names a program that keeps something made of other packages' files
-// fresh.
-type Trigger struct {
-	Name  string   `yaml:"name" jsonschema:"pattern=^[a-z0-9][a-z0-9+._-]*$" jsonschema_description:"Unique in the package."`
-	Watch []string `yaml:"watch" jsonschema_description:"Globs of files, such as /usr/share/icons/**; a transaction that adds, changes or removes one runs the program once. Braces are not allowed."`
-	Run   []string `yaml:"run" jsonschema_description:"Absolute path of a program that a package installs, and its arguments. No shell."`
-}
-
-// Mode gives owner, group, permissions and capabilities to files of a package.
-type Mode struct {
-	Path   string `yaml:"path" jsonschema_description:"Glob of installed files."`
-	Owner  string `yaml:"owner,omitempty" jsonschema_description:"User name. Default: root."`
-	Group  string `yaml:"group,omitempty" jsonschema_description:"Group name. Default: root."`
-	Mode   string `yaml:"mode,omitempty" jsonschema:"pattern=^[0-7]{4}$" jsonschema_description:"Four octal digits, such as '4755'."`
-	Reason string `yaml:"reason,omitempty" jsonschema_description:"Why; needed for setuid and setgid files."`
-}
-
-// Dir is a folder that a package ships.
-type Dir struct {
-	Path  string `yaml:"path" jsonschema_description:"Absolute path."`
-	Owner string `yaml:"owner,omitempty" jsonschema_description:"User name. Default: root."`
-	Group string `yaml:"group,omitempty" jsonschema_description:"Group name. Default: root."`
-	Mode  string `yaml:"mode,omitempty" jsonschema:"pattern=^[0-7]{4}$" jsonschema_description:"Four octal digits. Default: '0755'."`
-}
-
-// Extra is a file of the recipe's folder that a package ships as it is.
-type Extra struct {
-	From string `yaml:"from" jsonschema_description:"File of the recipe's folder."`
-	To   string `yaml:"to" jsonschema_description:"Absolute path in the package."`
-	Mode string `yaml:"mode,omitempty" jsonschema:"pattern=^[0-7]{4}$" jsonschema_description:"Four octal digits. Default: '0644'."`
-}
 
 // Lint lists the accepted exceptions from the checks of built files.
 type Lint struct {

@@ -44,7 +44,9 @@ func (r *Recipe) validate(p *problems) {
 	r.validateIdentity(p)
 	r.validateSources(p)
 	for i, patch := range r.Patches {
-		r.checkFile(path{"patches", i}, patch, p)
+		if patch.File != "" || patch.Series == "" {
+			r.checkFile(path{"patches", i}, patch.File, p)
+		}
 	}
 	r.validateBuild(p)
 	r.plan(p)
@@ -59,6 +61,11 @@ func (r *Recipe) validate(p *problems) {
 		}
 		names[r.Packages[i].Name] = true
 		r.validatePackage(&r.Packages[i], at, p)
+	}
+	if debug := r.Name + "-debug"; r.Build.HasDebug() && r.OriginOf() == "source" && !names[debug] && !slices.Equal(r.Arches, []string{"noarch"}) {
+		r.Packages = append(r.Packages, Package{
+			Name: debug, Summary: "Debugging symbols of " + r.Name, License: r.License, Split: "debug", Implicit: true,
+		})
 	}
 	for i, a := range r.Lint.Allow {
 		at := path{"lint", "allow", i}

@@ -12,7 +12,7 @@ import (
 )
 
 // Splits are the standard sets that a package can claim.
-var Splits = []string{"dev", "doc", "static", "none"}
+var Splits = []string{"dev", "doc", "static", "locale", "debug", "none"}
 
 // movedFolders are symbolic links on an Ashlar system; files go to where they
 // lead.
