@@ -129,7 +129,7 @@ func TestMistakes(t *testing.T) {
 		{"patch outside", "phases:", "patches: [../x.patch]\nphases:", "is not inside the recipe's folder"},
 		{"patch through a link", "phases:", "patches: [link]\nphases:", "is not inside the recipe's folder"},
 		{"date", "2022-10-13", "2022-13-10", "is not a day"},
-		{"split", "split: dev", "split: devel", "is none of dev, doc, static, none"},
+		{"split", "split: dev", "split: devel", "is none of dev, doc, static, locale, debug, none"},
 		{"depends", "    split: dev", "    split: dev\n    depends: [zz]", `no recipe here makes a package "zz"`},
 		{"setuid", "    split: dev", "    split: dev\n    modes: [{path: /usr/bin/a, mode: '4755'}]", "needs a reason"},
 		{"trigger without a glob", "    split: dev", "    split: dev\n    triggers: [{name: t, run: [/usr/bin/a]}]", "it watches nothing"},
