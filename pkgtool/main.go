@@ -5,12 +5,14 @@ package main
 import (
 	"os"
 
+	"ashlar/pkgtool/build/elsewhere"
 	"ashlar/pkgtool/build/sandbox"
 	"ashlar/pkgtool/cli"
 )
 
 func main() {
 	sandbox.MaybeInit() // does not return in pid 1 of a build
-	handOver()          // does not return where pkgtool-objects does the work
+	elsewhere.MaybeEnter()
+	handOver() // does not return where pkgtool-objects does the work
 	os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -78,6 +78,12 @@ func do(what string, args []string) int {
 		}
 	case "fill":
 		err = os.WriteFile(dest(args[0]), make([]byte, 256<<20), 0o644)
+	case "jobs": // how many, which no package should depend on
+		err = os.WriteFile(dest(args[0]), []byte("JOBS="+os.Getenv("JOBS")+"\n"), 0o644)
+	case "onejob":
+		if os.Getenv("JOBS") != "1" {
+			err = errors.New("more than one job")
+		}
 	case "sleep":
 		time.Sleep(time.Minute)
 	case "fail":

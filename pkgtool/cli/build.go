@@ -29,6 +29,7 @@ func buildCommands(app *App) []*cobra.Command {
 	flags.IntVar(&o.parallel, "parallel", 0, "recipes built at a time; 0 means 2")
 	flags.BoolVar(&o.keepGoing, "keep-going", false, "after a failure, build what does not depend on it")
 	flags.BoolVar(&o.shell, "shell-on-failure", false, "open a shell in the build root when a step fails")
+	cmd.AddCommand(buildVerify(app))
 	return []*cobra.Command{cmd}
 }
 
