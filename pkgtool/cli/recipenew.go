@@ -36,7 +36,9 @@ folder, unless --url says where everybody can fetch it.`,
   pkgtool recipe new debian:hello
   pkgtool recipe new hello-2.12.1.tar.gz --url https://ftp.gnu.org/gnu/hello/hello-2.12.1.tar.gz
   pkgtool recipe new debian:jq --print`,
-		RunE: func(cmd *cobra.Command, args []string) error { return app.newRecipe(cmd.Context(), args[0], *dir, o, print) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return app.newRecipe(cmd.Context(), args[0], *dir, o, print)
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.Name, "name", "", "`name` of the recipe, instead of what the archive is called")

@@ -19,7 +19,9 @@ var systems = []struct {
 	{"meson", func(a *archive) bool { return a.has["meson.build"] }, (*inspector).meson},
 	{"cmake", func(a *archive) bool { return a.has["CMakeLists.txt"] }, (*inspector).cmake},
 	{"autotools", func(a *archive) bool { return a.first("configure.ac", "configure.in") != "" }, (*inspector).reconf},
-	{"configure", func(a *archive) bool { return a.has["configure"] && makefile(a) != "" || a.has["configure"] && a.has["Makefile.in"] }, (*inspector).ownConfigure},
+	{"configure", func(a *archive) bool {
+		return a.has["configure"] && makefile(a) != "" || a.has["configure"] && a.has["Makefile.in"]
+	}, (*inspector).ownConfigure},
 	{"go", func(a *archive) bool { return a.has["go.mod"] }, (*inspector).golang},
 	{"python", func(a *archive) bool { return a.first("pyproject.toml", "setup.py") != "" }, (*inspector).python},
 	{"make", func(a *archive) bool { return makefile(a) != "" }, (*inspector).plainMake},
