@@ -188,8 +188,11 @@ type installedFile struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// writeLast keeps the action for explanations of the next rebuild.
-func (e *Engine) writeLast(a *action) error {
+// writeLast keeps the action for explanations of later rebuilds.
+func (e *Engine) writeLast(a *action, actionKey string) error {
+	if err := e.Cache.writeJSON(a, "actions", actionKey+".json"); err != nil {
+		return err
+	}
 	return e.Cache.writeJSON(a, "last", a.Name+".json")
 }
 

@@ -25,13 +25,14 @@ import (
 //	trees/<sha256>/          the files of a package, as a layer of build roots
 //	logs/<recipe>-<action>   the log of the last run of an action
 //	last/<recipe>.json       the last action of a recipe
+//	actions/<action>.json    every action that a result is of
 //	work/                    builds under way
 type Cache struct{ dir string }
 
 // OpenCache makes the folder ready and removes what killed builds left there.
 func OpenCache(dir string) (*Cache, error) {
 	c := &Cache{dir}
-	for _, sub := range []string{"installed", "results", "packages", "trees", "logs", "last", "locks", "work"} {
+	for _, sub := range []string{"installed", "results", "packages", "trees", "logs", "last", "actions", "locks", "work"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, fmt.Errorf("build cache: %w", explainDisk(err))
 		}

@@ -34,6 +34,7 @@ type Engine struct {
 	Cache   *Cache
 
 	Executor Executor // runs the commands; nil means this host
+	Shared   *Shared  // cache shared with other builders; nil: none
 
 	Parallel  int         // recipes built at a time; 0 means 2
 	Jobs      int         // jobs of one build; 0 means one per core
@@ -147,6 +148,9 @@ func (e *Engine) buildRecipe(ctx context.Context, r *recipe.Recipe, available []
 	resultKey := key(spec)
 	res, cached := e.readResult(resultKey), true
 	if res == nil {
+		res = e.fetchShared(ctx, r, a, actionKey, resultKey)
+	}
+	if res == nil {
 		cached = false
 		if res, err = e.makeResult(ctx, r, root, a, actionKey, spec, resultKey); err != nil {
 			return nil, err
@@ -156,6 +160,7 @@ func (e *Engine) buildRecipe(ctx context.Context, r *recipe.Recipe, available []
 	if err != nil {
 		return nil, err
 	}
+	e.pushShared(ctx, r, actionKey, resultKey, res)
 	kind := Done
 	if cached {
 		kind = Cached
@@ -187,7 +192,7 @@ func (e *Engine) makeResult(ctx context.Context, r *recipe.Recipe, root *buildRo
 		if err := e.Cache.writeJSON(installedFile{r.Name, seconds}, "installed", name+".json"); err != nil {
 			return nil, err
 		}
-		if err := e.writeLast(a); err != nil {
+		if err := e.writeLast(a, actionKey); err != nil {
 			return nil, err
 		}
 	}
@@ -196,6 +201,7 @@ func (e *Engine) makeResult(ctx context.Context, r *recipe.Recipe, root *buildRo
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.Name, explainDisk(err))
 	}
+	res.Recipe, res.Action = r.Name, actionKey
 	if err := e.Cache.writeJSON(res, "results", resultKey+".json"); err != nil {
 		return nil, err
 	}
@@ -205,6 +211,8 @@ func (e *Engine) makeResult(ctx context.Context, r *recipe.Recipe, root *buildRo
 
 // result are the packages made from one packaging.
 type result struct {
+	Recipe   string          `json:"recipe"`
+	Action   string          `json:"action"` // key of what was built
 	Packages []resultPackage `json:"packages"`
 }
 

@@ -14,6 +14,9 @@ const (
 	Cached    Kind = "cached"    // nothing to do
 	Failed    Kind = "failed"    // Text is the reason
 	Skipped   Kind = "skipped"   // Text names what failed before
+	Received  Kind = "received"  // its packages come from the shared cache: Text says how much
+	Pushed    Kind = "pushed"    // its packages were given to the shared cache: Text
+	Warning   Kind = "warning"   // something is wrong that does not stop the build: Text
 )
 
 // Event is told to the user of an engine while it works.
