@@ -22,7 +22,7 @@ func recipeCommands(app *App) []*cobra.Command {
 	cmd.PersistentFlags().StringVar(&dir, "recipes", "recipes", "folder of all recipes")
 	cmd.AddCommand(
 		recipeLint(app, &dir), recipeShow(app, &dir), recipeGraph(app, &dir), recipeWhy(app, &dir),
-		recipeNew(app, &dir),
+		recipeNew(app, &dir), recipeBump(app, &dir),
 		&cobra.Command{
 			Use: "schema", Short: "Print the JSON Schema of a recipe", Args: cobra.NoArgs,
 			RunE: func(*cobra.Command, []string) error {

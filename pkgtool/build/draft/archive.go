@@ -119,3 +119,17 @@ func (a *archive) texts(files []string) string {
 	}
 	return all.String()
 }
+
+// Newest is the time of the newest file below dir, at most now; the zero time
+// where there is none.
+func Newest(dir string) (time.Time, error) {
+	a, err := openArchive(dir)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer a.root.Close()
+	if now := time.Now(); a.newest.After(now) {
+		return now, nil
+	}
+	return a.newest, nil
+}

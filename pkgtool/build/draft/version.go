@@ -76,6 +76,9 @@ const fourth = 1000
 //	9.1 -> 9.1.0    590 -> 590.0.0    2.06 -> 2.6.0    1.2.3.4 -> 1.2.3004
 //	9.2p1 -> 9.2.1    1.0rc2 -> 1.0.0-rc.2    2025b -> 2025.2.0    1.1.1w -> 1.1.1023
 func Semantic(upstream string) string {
+	if _, really, ok := strings.Cut(upstream, "+really"); ok { // Debian's way back from a wrong number
+		upstream = really
+	}
 	text := finished.ReplaceAllString(repacked.ReplaceAllString(strings.TrimPrefix(upstream, "v"), ""), "")
 	head := numbers.FindString(text)
 	if head == "" {
@@ -135,3 +138,7 @@ func hasFourth(semantic, upstream string) bool {
 	return semantic != "" && strings.Count(numbers.FindString(text), ".")+1 >= 3 &&
 		!strings.HasPrefix(text, semantic) && !strings.Contains(semantic, "-")
 }
+
+// WithoutRepack takes off the mark that Debian gives the version of an archive
+// from which it left files out, such as +dfsg2.
+func WithoutRepack(upstream string) string { return repacked.ReplaceAllString(upstream, "") }

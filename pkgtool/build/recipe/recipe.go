@@ -171,8 +171,8 @@ type Allow struct {
 
 // Update says how to find new upstream versions.
 type Update struct {
-	Source  string   `yaml:"source" jsonschema_description:"Kind of place: git-tags or html."`
-	URL     string   `yaml:"url" jsonschema_description:"The place."`
+	Source  string   `yaml:"source" jsonschema:"enum=debian,enum=html,enum=git-tags" jsonschema_description:"Kind of place: html, a page with links to archives; git-tags, a repository; debian, a source package of a Debian suite."`
+	URL     string   `yaml:"url" jsonschema_description:"The place: address of the page or repository; of debian the name of the source package."`
 	Match   string   `yaml:"match,omitempty" jsonschema_description:"Regular expression of a version's name."`
 	Version string   `yaml:"version,omitempty" jsonschema_description:"The version, made of the expression's groups."`
 	Ignore  []string `yaml:"ignore,omitempty" jsonschema_description:"Versions to pass over."`
