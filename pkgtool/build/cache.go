@@ -27,15 +27,21 @@ import (
 //	last/<recipe>.json       the last action of a recipe
 //	actions/<action>.json    every action that a result is of
 //	work/                    builds under way
-type Cache struct{ dir string }
+type Cache struct {
+	dir   string
+	users users
+}
 
 // OpenCache makes the folder ready and removes what killed builds left there.
 func OpenCache(dir string) (*Cache, error) {
-	c := &Cache{dir}
+	c := &Cache{dir: dir}
 	for _, sub := range []string{"installed", "results", "packages", "trees", "logs", "last", "actions", "locks", "work"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, fmt.Errorf("build cache: %w", explainDisk(err))
 		}
+	}
+	if err := c.join(); err != nil {
+		return nil, fmt.Errorf("build cache: %w", explainDisk(err))
 	}
 	if err := c.sweep(); err != nil {
 		return nil, fmt.Errorf("build cache: remove what an earlier build left: %w", err)
@@ -215,5 +221,13 @@ func (c *Cache) dropOlder(recipe, action string) {
 		if os.Remove(entry) == nil {
 			_ = sandbox.RemoveTree(c.path("installed", base))
 		}
+	}
+}
+
+// touch notes that an entry is in use, to the hour.
+func (c *Cache) touch(parts ...string) {
+	path, now := c.path(parts...), time.Now()
+	if info, err := os.Stat(path); err == nil && now.Sub(info.ModTime()) > time.Hour {
+		_ = os.Chtimes(path, now, now) // else it counts as unused for longer
 	}
 }

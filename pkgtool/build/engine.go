@@ -212,7 +212,8 @@ func (e *Engine) makeResult(ctx context.Context, r *recipe.Recipe, root *buildRo
 // result are the packages made from one packaging.
 type result struct {
 	Recipe   string          `json:"recipe"`
-	Action   string          `json:"action"` // key of what was built
+	Action   string          `json:"action"`         // key of what was built
+	From     string          `json:"from,omitempty"` // the shared cache that gave it; "" was built here
 	Packages []resultPackage `json:"packages"`
 }
 
@@ -234,6 +235,7 @@ func (e *Engine) readResult(resultKey string) *result {
 			return nil
 		}
 	}
+	e.Cache.touch("results", resultKey+".json")
 	return &res
 }
 

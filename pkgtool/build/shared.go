@@ -153,7 +153,7 @@ func (e *Engine) receive(ctx context.Context, r *recipe.Recipe, actionKey, resul
 		return nil, 0, err
 	}
 	defer work.remove()
-	res := &result{Recipe: r.Name, Action: actionKey}
+	res := &result{Recipe: r.Name, Action: actionKey, From: s.Store.String()}
 	var size int64
 	for _, p := range shared.Packages {
 		if owned := e.Tree.Package(p.Name); owned == nil || owned.Recipe != r {
@@ -196,10 +196,11 @@ func (e *Engine) receivePackage(ctx context.Context, dir, actionKey string, p re
 	return durable.SyncDir(filepath.Dir(target))
 }
 
-// pushShared gives a result to the shared cache, where it may.
+// pushShared gives a result to the shared cache, where it may. A signature says
+// "I built this", so what came from such a cache is not signed.
 func (e *Engine) pushShared(ctx context.Context, r *recipe.Recipe, actionKey, resultKey string, res *result) {
 	s := e.Shared
-	if s == nil || s.Push == nil || !s.usable() {
+	if s == nil || s.Push == nil || res.From != "" || !s.usable() {
 		return
 	}
 	pushed, err := e.push(ctx, r, actionKey, resultKey, res)
@@ -277,6 +278,34 @@ func (e *Engine) hasAll(ctx context.Context, blobs []remote.Blob) (bool, error) 
 	for _, b := range blobs {
 		if has, err := e.Shared.Store.Has(ctx, b); err != nil || !has {
 			return false, err
+		}
+	}
+	return true, nil
+}
+
+// isShared reports whether the shared cache has a result that counts, with all
+// its packages. What is wrong with it becomes a problem of the report.
+func (e *Engine) isShared(ctx context.Context, resultKey string, rep *SharedReport) (bool, error) {
+	entry, err := e.Shared.Store.Entry(ctx, resultKey)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	res, _, err := remote.Unseal(entry, e.Shared.Keys, e.Shared.Threshold)
+	if err != nil {
+		rep.Problems = append(rep.Problems, fmt.Sprintf("entry %s: %v", resultKey, err))
+		return false, nil
+	}
+	for _, p := range res.Packages {
+		has, err := e.Shared.Store.Has(ctx, p.Blob())
+		if err != nil {
+			return false, err
+		}
+		if !has {
+			rep.Problems = append(rep.Problems, fmt.Sprintf("%s: entry %s: the package %s is missing", res.Recipe, resultKey, p.File))
+			return false, nil
 		}
 	}
 	return true, nil

@@ -96,11 +96,23 @@ func TestSharedCache(t *testing.T) {
 	if s := two.shared.Stats(); s.Hits != 2 || s.Misses != 0 || s.Bytes == 0 {
 		t.Errorf("%+v", s)
 	}
-	// Now that both have signed, whoever asks for two signatures has them.
+	expect(t, "signed what it did not build", two.told(Pushed), "")
+	// Whoever asks for two builders gets nothing until another one has built.
 	three := newBuilder(t, place, false, one, two)
 	setUp := three.setUp
 	three.setUp = func(e *Engine) { setUp(e); e.Shared.Threshold = 2 }
 	three.world()
+	three.sums()
+	expect(t, "built for want of a second signature", three.told(Started), "app lib")
+
+	two.cache = t.TempDir()
+	own := two.setUp
+	two.setUp = func(*Engine) {}
+	expect(t, "packages of the second builder", two.sums(), want)
+	two.setUp = own
+	two.must()
+	expect(t, "signed by the second builder", two.told(Pushed), "app lib")
+	three.cache = t.TempDir()
 	expect(t, "packages by two builders", three.sums(), want)
 	expect(t, "built after two signatures", three.told(Started), "")
 	// Nothing is asked for twice.
@@ -160,7 +172,7 @@ func TestSharedCacheIsNotTrusted(t *testing.T) {
 		next.world()
 		next.sums()
 		expect(t, c.name+" repaired: built", next.told(Started), "")
-		own = next
+		own = victim
 	}
 }
 

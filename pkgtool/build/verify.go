@@ -206,7 +206,7 @@ func (e *Engine) verify(ctx context.Context, r *recipe.Recipe, results map[strin
 		x.Error = err.Error()
 		return x, nil
 	}
-	again := &Cache{filepath.Join(place.Cache, "build")}
+	again := &Cache{dir: filepath.Join(place.Cache, "build")}
 	first, err := packagesOf(results[r.Name])
 	if err != nil {
 		return nil, err
@@ -256,7 +256,7 @@ func (c *Cache) madeThere(known map[string]bool) (map[string]string, error) {
 // seed, and the packages of all other recipes. It returns the keys of their
 // results.
 func (e *Engine) furnish(p *Place, r *recipe.Recipe, results map[string][]keptResult) (known map[string]bool, err error) {
-	there := &Cache{filepath.Join(p.Cache, "build")}
+	there := &Cache{dir: filepath.Join(p.Cache, "build")}
 	for _, sub := range []string{"results", "packages", "trees"} {
 		if err := os.MkdirAll(there.path(sub), 0o755); err != nil {
 			return nil, err

@@ -102,54 +102,21 @@ type Explanation struct {
 // Why says, for the named recipes and what they need, which would be built by
 // the next Build and what changed since their last one. It builds nothing.
 func (e *Engine) Why(ctx context.Context, names []string) ([]Explanation, error) {
-	order, before, err := e.Tree.Order(names, e.Seed)
-	if err != nil {
-		return nil, err
-	}
-	e.digests = e.Cache.openDigests()
-	s := newSchedule(e, order, before)
 	var all []Explanation
-	for _, r := range order {
-		x := Explanation{Recipe: r.Name, Why: []string{}}
-		for _, b := range before[r] {
-			if s.outcomes[b] == nil {
-				x.Why = append(x.Why, "it needs "+b.Name+", which is built first")
-			}
-		}
-		if len(x.Why) == 0 {
-			if err := e.why(ctx, r, s, &x); err != nil {
-				return nil, err
-			}
+	err := e.walk(ctx, names, func(c *current) error {
+		x := Explanation{Recipe: c.recipe.Name, Why: []string{}}
+		switch {
+		case c.needs != "":
+			x.Why = append(x.Why, "it needs "+c.needs+", which is built first")
+		case c.result != nil:
+			x.Cached = true
+		case e.Cache.exists("installed", c.recipe.Name+"-"+c.actionKey+".json"):
+			x.Why = append(x.Why, "only its packages are divided again")
+		default:
+			x.Why = append(x.Why, e.whyStarted(c.recipe, c.action))
 		}
 		all = append(all, x)
-	}
-	return all, e.digests.save()
-}
-
-// why explains one recipe whose needs are all in the cache.
-func (e *Engine) why(ctx context.Context, r *recipe.Recipe, s *schedule, x *Explanation) error {
-	root, err := e.resolveRoot(r, newUniverse(s.available(r)))
-	if err != nil {
-		return err
-	}
-	a, err := e.action(r, root)
-	if err != nil {
-		return err
-	}
-	actionKey := key(a)
-	spec, err := e.packaging(r, root, actionKey)
-	if err != nil {
-		return err
-	}
-	if res := e.readResult(key(spec)); res != nil {
-		x.Cached = true
-		s.outcomes[r], err = e.outcome(ctx, r, res, true)
-		return err
-	}
-	if e.Cache.exists("installed", r.Name+"-"+actionKey+".json") {
-		x.Why = append(x.Why, "only its packages are divided again")
 		return nil
-	}
-	x.Why = append(x.Why, e.whyStarted(r, a))
-	return nil
+	})
+	return all, err
 }
