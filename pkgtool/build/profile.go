@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"ashlar/pkgtool/build/recipe"
 )
@@ -45,6 +46,9 @@ func environment(r *recipe.Recipe, arch string) map[string]string {
 		"PKG_CONFIG_LIBDIR": "/usr/lib/pkgconfig:/usr/share/pkgconfig",
 		"KBUILD_BUILD_USER": "builder", "KBUILD_BUILD_HOST": "builder",
 		"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", "PERL_HASH_SEED": "0",
+	}
+	for name, value := range r.Choices() {
+		env["OPTION_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))] = value
 	}
 	for name, value := range r.Env() {
 		if value == "" {

@@ -60,34 +60,53 @@ func ReadFile(path string, into any) error {
 // Decode reads exactly one document from data into the struct that into points
 // to, matching keys by `yaml` tags. name stands for the file in errors.
 func Decode(name string, data []byte, into any) error {
-	return fault.Mark(decode(name, data, into), fault.Usage, "")
+	_, err := DecodeEdited(name, data, into, nil)
+	return err
 }
 
-func decode(name string, data []byte, into any) error {
+// DecodeEdited is Decode of what edit makes of the document: it may change the
+// nodes below root, which keep their positions. The result is the document as it
+// was decoded.
+func DecodeEdited(name string, data []byte, into any, edit func(root ast.Node) error) (ast.Node, error) {
+	root, err := parse(name, data)
+	if err == nil && edit != nil {
+		err = edit(root)
+	}
+	if err == nil {
+		err = decode(name, root, into)
+	}
+	return root, fault.Mark(err, fault.Usage, "")
+}
+
+// parse returns the one document in data.
+func parse(name string, data []byte) (ast.Node, error) {
 	if len(data) > MaxSize {
-		return fmt.Errorf("%s: larger than %d bytes, which no such file needs", name, MaxSize)
+		return nil, fmt.Errorf("%s: larger than %d bytes, which no such file needs", name, MaxSize)
 	}
 	if err := checkDepth(name, data); err != nil {
-		return err
+		return nil, err
 	}
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
-		return positioned(name, err)
+		return nil, positioned(name, err)
 	}
 	if len(file.Docs) > 1 && file.Docs[1].Body != nil {
 		line := file.Docs[1].Body.GetToken().Position.Line
-		return &Error{name, line, 1, "a second document; one file holds one document"}
+		return nil, &Error{name, line, 1, "a second document; one file holds one document"}
 	}
 	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
-		return &Error{name, 1, 1, "the file is empty"}
+		return nil, &Error{name, 1, 1, "the file is empty"}
 	}
+	return file.Docs[0].Body, nil
+}
+
+func decode(name string, root ast.Node, into any) error {
 	var problems []error
-	checkKeys(name, file.Docs[0].Body, reflect.TypeOf(into), "", &problems)
+	checkKeys(name, root, reflect.TypeOf(into), "", &problems)
 	if len(problems) > 0 {
 		return errors.Join(problems...)
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
-	if err := dec.Decode(into); err != nil {
+	if err := yaml.NodeToValue(root, into, yaml.Strict()); err != nil {
 		return positioned(name, err)
 	}
 	return nil
@@ -233,11 +252,14 @@ func Nearest(word string, candidates []string) string {
 
 // Schema returns the JSON Schema (draft 2020-12) of the type that example
 // points to, indented, with a final newline. Field descriptions come from
-// `jsonschema_description` tags.
-func Schema(example any, title string) ([]byte, error) {
+// `jsonschema_description` tags. Edits change the schema before it is written.
+func Schema(example any, title string, edits ...func(*jsonschema.Schema)) ([]byte, error) {
 	r := &jsonschema.Reflector{FieldNameTag: "yaml", ExpandedStruct: true, Anonymous: true}
 	s := r.Reflect(example)
 	s.Title = title
+	for _, edit := range edits {
+		edit(s)
+	}
 	raw, err := s.MarshalJSON()
 	if err != nil {
 		return nil, fmt.Errorf("make the schema of %s: %w", title, err)

@@ -129,6 +129,10 @@ func sortedRecipes(m map[string]*Recipe) []*Recipe {
 // they need, each after what it needs; ties by name. A cycle is an error that
 // shows the whole chain.
 func (t *Tree) Order(names []string, seed Seed) ([]*Recipe, map[*Recipe][]*Recipe, error) {
+	names, err := t.Expand(names)
+	if err != nil {
+		return nil, nil, err
+	}
 	if len(names) == 0 {
 		names = t.Names()
 	}

@@ -14,6 +14,8 @@ import (
 
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/strictyaml"
+
+	"github.com/goccy/go-yaml/ast"
 )
 
 // FileName is the name of a recipe in its folder.
@@ -28,9 +30,11 @@ type Tree struct {
 	broken    map[string]error // recipes that cannot be used, and why
 	pipelines map[string]*Pipeline
 	styles    map[string]*Style
-	packages  map[string]*Owned   // by package name
-	provides  map[string][]*Owned // by declared provide
-	problems  []error             // wrong with pipelines or between recipes
+	groups    map[string]PackageGroup
+	chosen    map[string]map[string]string // values of options by recipe
+	packages  map[string]*Owned            // by package name
+	provides  map[string][]*Owned          // by declared provide
+	problems  []error                      // wrong with pipelines or between recipes
 }
 
 // Owned is a package together with its recipe.
@@ -39,10 +43,13 @@ type Owned struct {
 	Package *Package
 }
 
-// LoadTree reads every recipe below dir. It fails only where dir cannot be
+// LoadTree reads every recipe below dir, with the options of the tree.
+func LoadTree(dir, arch string) (*Tree, error) { return LoadTreeWith(dir, Settings{Arch: arch}) }
+
+// LoadTreeWith reads every recipe below dir. It fails only where dir cannot be
 // read: what is wrong inside is told by [Tree.Err] and, for one recipe, by
 // [Tree.Recipe], so that a recipe in progress does not stop others.
-func LoadTree(dir, arch string) (*Tree, error) {
+func LoadTreeWith(dir string, settings Settings) (*Tree, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -52,12 +59,15 @@ func LoadTree(dir, arch string) (*Tree, error) {
 		return nil, fault.Mark(fmt.Errorf("read the folder of recipes: %w", err), fault.Usage, "give the folder with --recipes")
 	}
 	t := &Tree{
-		Dir: abs, Arch: arch,
+		Dir: abs, Arch: settings.Arch,
 		recipes: map[string]*Recipe{}, broken: map[string]error{},
 		pipelines: map[string]*Pipeline{}, styles: map[string]*Style{},
 		packages: map[string]*Owned{}, provides: map[string][]*Owned{},
 	}
 	if err := t.loadPipelines(filepath.Join(abs, "pipelines")); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(t.loadSettings(settings.Options), t.loadGroups()); err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
@@ -73,6 +83,8 @@ func LoadTree(dir, arch string) (*Tree, error) {
 		t.recipes[r.Name] = r
 	}
 	t.index()
+	t.checkGroups()
+	t.checkChosen()
 	return t, nil
 }
 
@@ -90,7 +102,7 @@ func (t *Tree) loadPipelines(dir string) error {
 			continue
 		}
 		pl := &Pipeline{file: display(file)}
-		pos, err := read(file, pl)
+		pos, err := read(file, pl, nil)
 		if err != nil {
 			t.problems = append(t.problems, err)
 			continue
@@ -104,7 +116,7 @@ func (t *Tree) loadPipelines(dir string) error {
 	}
 	for _, file := range styles {
 		st := &Style{file: display(file)}
-		pos, err := read(file, st)
+		pos, err := read(file, st, nil)
 		if err != nil {
 			t.problems = append(t.problems, err)
 			continue
@@ -129,11 +141,12 @@ func (t *Tree) loadPipelines(dir string) error {
 // load reads, expands and checks one recipe.
 func (t *Tree) load(file string) (*Recipe, error) {
 	r := &Recipe{dir: filepath.Dir(file), file: display(file), tree: t}
-	pos, err := read(file, r)
+	choose := &chooser{file: r.file, arch: t.Arch, given: t.chosen[filepath.Base(r.dir)]}
+	pos, err := read(file, r, choose.edit)
 	if err != nil {
 		return nil, err
 	}
-	r.pos = pos
+	r.pos, r.choices = pos, choose.options()
 	p := &problems{pos: pos}
 	t.expandRecipe(r, p)
 	if len(p.list) == 0 {
@@ -145,6 +158,9 @@ func (t *Tree) load(file string) (*Recipe, error) {
 // expandRecipe fills ${...} in every field, variables first.
 func (t *Tree) expandRecipe(r *Recipe, p *problems) {
 	s := scopeOf(r, t.Arch)
+	for name, value := range r.choices {
+		s.values["options."+name] = value
+	}
 	s.expandAll(reflect.ValueOf(&r.Vars), path{"vars"}, p)
 	for name, value := range r.Vars {
 		s.values["vars."+name] = value
@@ -153,7 +169,7 @@ func (t *Tree) expandRecipe(r *Recipe, p *problems) {
 }
 
 // read decodes a file strictly and keeps the positions of its keys.
-func read(file string, into any) (*positions, error) {
+func read(file string, into any, edit func(ast.Node) error) (*positions, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
@@ -163,10 +179,11 @@ func read(file string, into any) (*positions, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
-	if err := strictyaml.Decode(display(file), data, into); err != nil {
+	root, err := strictyaml.DecodeEdited(display(file), data, into, edit)
+	if err != nil {
 		return nil, err
 	}
-	return newPositions(display(file), data), nil
+	return &positions{display(file), root}, nil
 }
 
 // display shortens a path for messages, when it lies below the current folder.
@@ -228,6 +245,3 @@ func (t *Tree) Err() error {
 }
 
 func joinUsage(all []error) error { return fault.Mark(errors.Join(all...), fault.Usage, "") }
-
-// Schema returns the JSON Schema of a recipe.
-func Schema() ([]byte, error) { return strictyaml.Schema(&Recipe{}, "Ashlar recipe") }

@@ -8,21 +8,12 @@ import (
 	"ashlar/pkgtool/strictyaml"
 
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 )
 
 // positions finds the place of a key in a YAML file, for messages.
 type positions struct {
 	file string
 	root ast.Node
-}
-
-func newPositions(file string, data []byte) *positions {
-	p := &positions{file: file}
-	if f, err := parser.ParseBytes(data, 0); err == nil && len(f.Docs) > 0 {
-		p.root = f.Docs[0].Body
-	}
-	return p
 }
 
 // at returns line and column of the value under keys (names and list

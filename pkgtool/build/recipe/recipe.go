@@ -33,6 +33,8 @@ type Recipe struct {
 	file string     // path of recipe.yaml, as errors name it
 	pos  *positions // of the keys in file
 	tree *Tree
+
+	choices map[string]string // values of the options
 }
 
 // Source is one input of the build: an archive or file (urls), a folder of
@@ -82,16 +84,6 @@ type Patch struct {
 	Series string `yaml:"series,omitempty" json:"series,omitempty" jsonschema_description:"Instead of file: a quilt series, a file that names patches beside it; below the folder of the source it applies to, or in the recipe's folder."`
 	Source string `yaml:"source,omitempty" json:"source,omitempty" jsonschema_description:"Id of the source it applies to. Default: the first one."`
 	Strip  *int   `yaml:"strip,omitempty" json:"strip,omitempty" jsonschema:"minimum=0" jsonschema_description:"Leading folders of names in the patch to drop. Default: 1."`
-}
-
-// UnmarshalYAML takes a file name or a mapping.
-func (p *Patch) UnmarshalYAML(decode func(any) error) error {
-	if err := decode(&p.File); err == nil {
-		return nil
-	}
-	p.File = ""
-	type mapping Patch
-	return decode((*mapping)(p))
 }
 
 // StripCount is how many leading folders of its names are dropped.
@@ -203,6 +195,9 @@ func (r *Recipe) Dir() string { return r.dir }
 
 // File is the path of the recipe's YAML file.
 func (r *Recipe) File() string { return r.file }
+
+// Choices are the values of the recipe's options by name.
+func (r *Recipe) Choices() map[string]string { return r.choices }
 
 // OriginOf is where the packages' files come from: source or seed.
 func (r *Recipe) OriginOf() string {

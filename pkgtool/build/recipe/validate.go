@@ -43,11 +43,7 @@ func (r *Recipe) validate(p *problems) {
 	}
 	r.validateIdentity(p)
 	r.validateSources(p)
-	for i, patch := range r.Patches {
-		if patch.File != "" || patch.Series == "" {
-			r.checkFile(path{"patches", i}, patch.File, p)
-		}
-	}
+	r.validatePatches(p)
 	r.validateBuild(p)
 	r.plan(p)
 	if len(r.Packages) == 0 {
@@ -125,6 +121,27 @@ func (r *Recipe) validateIdentity(p *problems) {
 	for name := range r.Vars {
 		if !envName.MatchString(name) {
 			p.add(path{"vars", name}, "%q is not letters, digits and _", name)
+		}
+	}
+}
+
+// validatePatches runs after the sources have their ids.
+func (r *Recipe) validatePatches(p *problems) {
+	for i := range r.Patches {
+		patch, at := &r.Patches[i], path{"patches", i}
+		switch {
+		case (patch.File == "") == (patch.Series == ""):
+			p.add(at, "a patch has exactly one of file and series")
+		case patch.File != "":
+			r.checkFile(at, patch.File, p)
+		case !filepath.IsLocal(patch.Series):
+			p.add(at.with("series"), "%q leaves $SRCDIR and the recipe's folder", patch.Series)
+		}
+		if patch.StripCount() < 0 || patch.StripCount() > 20 {
+			p.add(at.with("strip"), "strip is between 0 and 20")
+		}
+		if patch.Source != "" && !slices.ContainsFunc(r.Sources, func(s Source) bool { return s.ID == patch.Source && s.Unpacked() }) {
+			p.add(at.with("source"), "there is no unpacked source %q", patch.Source)
 		}
 	}
 }
