@@ -36,12 +36,23 @@ type Work struct {
 	Jobs     int // cores it may use
 }
 
+// Where commands see the folders of a work.
+const (
+	BuildFolder   = buildFolder
+	DestFolder    = destFolder
+	SourcesFolder = sourcesFolder
+	RecipeFolder  = recipeFolder
+)
+
 // Layer is a folder of a root: a package's files, or a layer of the seed.
 type Layer struct {
 	Name   string
 	Digest string // of the files
 	Dir    string // on the host; never written to
 }
+
+// Local is the executor of this host.
+var Local Executor = local{}
 
 // local runs work in a sandbox of this host.
 type local struct{}
@@ -72,5 +83,5 @@ func (e *Engine) executor() Executor {
 	if e.Executor != nil {
 		return e.Executor
 	}
-	return local{}
+	return Local
 }

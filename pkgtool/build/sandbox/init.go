@@ -58,6 +58,7 @@ func setUp(o order) outcome {
 		{"name the machine", nameMachine},
 		{"bring up the loopback network", loopbackUp},
 		{"set limits", setLimits},
+		{"fix addresses", fixAddresses},
 		{"give up privileges", dropPrivileges},
 		{"filter system calls", filterSystemCalls},
 	} {

@@ -250,7 +250,7 @@ func mountProc(root string) error {
 }
 
 func nameMachine(order) error {
-	if err := unix.Sethostname([]byte("builder")); err != nil {
+	if err := unix.Sethostname([]byte(HostName)); err != nil {
 		return err
 	}
 	return unix.Setdomainname(nil)

@@ -1,0 +1,94 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// HostName is the name of every sandbox.
+const HostName = "builder"
+
+// OrDefault returns the limits with every default filled in.
+func (l Limits) OrDefault() Limits { return l.orDefault() }
+
+// Inside runs commands where somebody else made the sandbox: this process is
+// pid 1 of a container that has its own root, network and host name already.
+// Everything else is as with [Run]: limits, umask, system calls, order, what is
+// printed between commands, and the end of what a command left running.
+//
+// The commands print to this process's standard output and error. From here on
+// this process has the build's limits itself; it can be called once. The limits
+// of time, silence and output are the business of who reads the output.
+//
+// Where the container does not let addresses be fixed (the usual seccomp profile
+// of runc does not), they are random as on most systems.
+func Inside(env []string, commands []Command, limits Limits) error {
+	if os.Getpid() != 1 {
+		return errors.New("sandbox: not pid 1 of a container")
+	}
+	spec := Spec{Lower: []string{"/"}, Commands: commands, Env: env}
+	if err := spec.check(); err != nil {
+		return err
+	}
+	o := order{Commands: commands, Env: env, Limits: limits.orDefault()}
+	for _, step := range []struct {
+		name string
+		do   func(order) error
+		may  error // answer that is no failure
+	}{
+		{"set limits", setLimits, nil},
+		{"fix addresses", fixAddresses, unix.EPERM},
+		{"give up privileges", dropPrivileges, nil},
+		{"filter system calls", filterSystemCalls, nil},
+	} {
+		if err := step.do(o); err != nil && (step.may == nil || !errors.Is(err, step.may)) {
+			return &SetupError{What: fmt.Sprintf("%s: %v", step.name, err), err: err}
+		}
+	}
+	if r := runCommands(o); !r.Done {
+		return &ExitError{r.Command, r.Code, r.Signal}
+	}
+	return nil
+}
+
+// Watch holds commands that run elsewhere to the limits of time, silence and
+// output. Its errors are those of [Run].
+type Watch struct {
+	limits  Limits
+	stop    func(reason error)
+	wall    *time.Timer
+	silence *time.Timer
+	bytes   int64
+}
+
+// NewWatch begins to watch. stop is called with a [LimitError] when a limit is
+// reached, from any goroutine and perhaps more than once.
+func NewWatch(limits Limits, stop func(reason error)) *Watch {
+	l := limits.orDefault()
+	w := &Watch{limits: l, stop: stop}
+	w.wall = time.AfterFunc(l.Wall, func() { stop(&LimitError{fmt.Sprintf("it ran longer than %v", l.Wall)}) })
+	w.silence = time.AfterFunc(l.Silence, func() { stop(&LimitError{fmt.Sprintf("it printed nothing for %v", l.Silence)}) })
+	return w
+}
+
+// Printed says that the commands printed n bytes, and tells whether they may.
+// One goroutine may call it.
+func (w *Watch) Printed(n int) bool {
+	w.silence.Reset(w.limits.Silence)
+	w.bytes += int64(n)
+	if w.bytes <= w.limits.Log {
+		return true
+	}
+	w.stop(&LimitError{fmt.Sprintf("it printed more than %d bytes", w.limits.Log)})
+	return false
+}
+
+// Close ends the watch.
+func (w *Watch) Close() {
+	w.wall.Stop()
+	w.silence.Stop()
+}
