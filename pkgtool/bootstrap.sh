@@ -98,6 +98,26 @@ build_gateway() {
 	mv "$work/versitygw" "$program"
 }
 
+# A farm's daemon, in no Debian release either. Its go.mod excludes versions, which
+# `go install` refuses: it is built as a dependency of an empty module.
+daemon=github.com/moby/buildkit@v0.33.1
+
+build_daemon() {
+	program=$cache/bin/buildkitd-${daemon##*@}
+	[ ! -x "$program" ] || return 0
+	go=$(find_go) || die "no Go; see pkgtool/bootstrap.sh go"
+	say "building $daemon"
+	mkdir -p "$cache/bin"
+	work=$(mktemp -d "$cache/daemon.XXXXXX")
+	trap 'rm -rf "$work"' EXIT
+	(
+		cd "$work"
+		printf 'module daemon\n\ngo 1.26.0\n\nrequire %s %s\n' "${daemon%@*}" "${daemon##*@}" >go.mod
+		CGO_ENABLED=0 GOFLAGS=-mod=mod "$go" build -trimpath -ldflags '-s -w' -o buildkitd "${daemon%@*}/cmd/buildkitd"
+	) >&2 || die "cannot build $daemon"
+	mv "$work/buildkitd" "$program"
+}
+
 case ${1:-} in
 go)
 	if ! find_go; then
@@ -134,6 +154,7 @@ test)
 		dose-debcheck dose-distcheck
 		docker-registry docker-registry
 		skopeo skopeo
+		runc runc
 		nginx nginx-light
 		curl curl
 		tar tar
@@ -143,6 +164,7 @@ test)
 		w3m w3m
 	TOOLS
 	build_gateway
+	build_daemon
 	;;
 bench)
 	need <<-TOOLS

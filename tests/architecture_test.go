@@ -44,6 +44,7 @@ var rooms = []struct {
 	{"tests/hostile", nil},
 	{"tests/attack", nil},
 	{"tests/places", nil},
+	{"tests/farm", nil},
 	{"pkgtool/cli", []string{"signing", "kernel-config", "pkgtool", "repo", "iso", "installer", "tests/boot"}},
 	{"pkgtool/objects", []string{"pkgtool/cli", "pkgtool/build/sandbox", "repo/store/blob"}},
 	{"pkgtool", []string{"pkgtool/cli", "repo/store"}},
