@@ -49,6 +49,9 @@ func OpenCache(dir string) (*Cache, error) {
 	return c, nil
 }
 
+// Dir is the folder of the cache.
+func (c *Cache) Dir() string { return c.dir }
+
 func (c *Cache) path(parts ...string) string {
 	return filepath.Join(append([]string{c.dir}, parts...)...)
 }

@@ -95,7 +95,7 @@ func (e *Engine) PushAll(ctx context.Context, names []string) (*SharedReport, er
 		if c.result.From != "" {
 			return nil
 		}
-		pushed, err := e.push(ctx, c.recipe, c.result.Action, c.resultKey, c.result)
+		pushed, err := e.push(ctx, c.recipe, c.actionKey, c.resultKey, c.result)
 		if pushed {
 			rep.Pushed = append(rep.Pushed, c.recipe.Name)
 			e.report(Event{Kind: Pushed, Recipe: c.recipe.Name, Text: e.Shared.Store.String()})

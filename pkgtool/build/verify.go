@@ -219,7 +219,20 @@ func (e *Engine) verify(ctx context.Context, r *recipe.Recipe, results map[strin
 		x.Error = "the second build made no packages"
 		return x, nil
 	}
-	return x, e.compare(ctx, x, again, first, second, v.Keep)
+	if err := e.compare(ctx, x, again, first, second, v.Keep); err != nil {
+		return nil, err
+	}
+	if x.Same {
+		k := results[r.Name][0]
+		k.From = ""         // now it was built here as well
+		if k.Action == "" { // of an older pkgtool
+			if k.Action, err = e.Cache.actionOf(&k.result); err != nil {
+				return nil, err
+			}
+		}
+		e.pushShared(ctx, r, k.Action, k.key, &k.result)
+	}
+	return x, nil
 }
 
 // packagesOf returns the sha256 of each package of a recipe's result.
@@ -349,6 +362,19 @@ func (c *Cache) copyPackage(sum, dir string) error {
 		_, err := io.Copy(w, from)
 		return err
 	}))
+}
+
+// actionOf returns the key of the action that a result is of.
+func (c *Cache) actionOf(res *result) (string, error) {
+	for _, p := range res.Packages {
+		file, err := c.openPackage(p.SHA256)
+		if err != nil {
+			return "", err
+		}
+		defer file.Close()
+		return file.Manifest().Provenance.Action, nil
+	}
+	return "", nil
 }
 
 // openPackage opens a package of the cache.

@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"ashlar/pkgtool/build"
-	"ashlar/signing"
 
 	"github.com/spf13/cobra"
 )
@@ -29,6 +28,7 @@ func buildCommands(app *App) []*cobra.Command {
 	flags.IntVar(&o.parallel, "parallel", 0, "recipes built at a time; 0 means 2")
 	flags.BoolVar(&o.keepGoing, "keep-going", false, "after a failure, build what does not depend on it")
 	flags.BoolVar(&o.shell, "shell-on-failure", false, "open a shell in the build root when a step fails")
+	o.shared.buildFlags(cmd)
 	cmd.AddCommand(buildVerify(app))
 	return []*cobra.Command{cmd}
 }
@@ -37,6 +37,7 @@ type buildOptions struct {
 	recipes, out     string
 	jobs, parallel   int
 	keepGoing, shell bool
+	shared           sharedOptions
 }
 
 func (o *buildOptions) run(ctx context.Context, app *App, names []string) error {
@@ -44,16 +45,12 @@ func (o *buildOptions) run(ctx context.Context, app *App, names []string) error 
 	if err != nil {
 		return err
 	}
-	store, err := signing.OpenStore(signing.DefaultDir())
+	signer, err := packagerKey(app)
 	if err != nil {
 		return err
 	}
-	signer, made, err := store.EnsureDefault()
-	if err != nil {
+	if _, err := o.shared.open(engine, o.recipes, signer); err != nil {
 		return err
-	}
-	if made {
-		app.Say("made a development key in %s; pkgtool key shows it", store.Dir())
 	}
 	engine.Out, engine.Signer = o.out, signer
 	engine.Jobs, engine.Parallel, engine.KeepGoing = o.jobs, o.parallel, o.keepGoing

@@ -33,6 +33,9 @@ language, the environment, the time of day. Root becomes an ordinary user (` + f
 of another name, for which the kernel must know idmapped mounts; an ordinary user
 builds as itself and sees the recipes where they are.
 
+With a shared cache the first packages may be those of another builder; --push then adds a
+signature to each result that came out the same here.
+
 Of what differs it prints files, members of static libraries and archives, sections
 of ELF files, lines of texts, and else bytes; --keep leaves both packages to look at
 with other tools, such as diffoscope.
@@ -49,6 +52,7 @@ The exit code is 1 where anything differs or cannot be built again.`,
 	flags.IntVarP(&o.jobs, "jobs", "j", 0, "jobs of a second build; 0 means one more than there are cores")
 	flags.IntVar(&o.parallel, "parallel", 1, "second builds at a time; each has its share of the cores")
 	flags.StringVar(&o.keep, "keep", "", "folder for the packages that differ")
+	o.shared.buildFlags(cmd)
 	flags.BoolVar(&o.sameUser, "same-user", false, "let root stay root, where the kernel has no idmapped mounts")
 	return cmd
 }
@@ -57,6 +61,7 @@ type verifyOptions struct {
 	recipes, keep  string
 	all, sameUser  bool
 	jobs, parallel int
+	shared         sharedOptions
 }
 
 // verifyResult is what `build verify` prints, schema 1.
@@ -76,6 +81,13 @@ func (o *verifyOptions) run(ctx context.Context, app *App, names []string) error
 		return err
 	}
 	engine.Report = BuildReporter(app)
+	signer, err := packagerKey(app)
+	if err != nil {
+		return err
+	}
+	if _, err := o.shared.open(engine, o.recipes, signer); err != nil {
+		return err
+	}
 	again, err := o.stranger(engine)
 	if err != nil {
 		return err
@@ -254,7 +266,7 @@ func (s *stranger) build(ctx context.Context, r *recipe.Recipe, p *build.Place) 
 		jobs = runtime.NumCPU() + 1
 	}
 	order.Args = []string{"build", r.Name, "--recipes", recipes, "--out", filepath.Join(own, "out"), "--jobs", fmt.Sprint(jobs)}
-	order.Env = append(elsewhere.Environ(own), "ASHLAR_CACHE="+filepath.Join(own, "cache"), "ASHLAR_KEYS="+filepath.Join(own, "keys"))
+	order.Env = append(elsewhere.Environ(own), "ASHLAR_CACHE="+filepath.Join(own, "cache"), "ASHLAR_KEYS="+filepath.Join(own, "keys"), sharedVariable+"=none")
 	log := &tail{}
 	var progress io.Writer = log
 	if s.app.Verbose {

@@ -59,7 +59,7 @@ var groups = []struct {
 	{"system", "Change a system:", []func(*App) []*cobra.Command{installCommands, installedCommands, configCommands, remoteCommands}},
 	{"query", "Ask about a system:", []func(*App) []*cobra.Command{queryCommands, restartCommands}},
 	{"publish", "Build and publish packages:", []func(*App) []*cobra.Command{
-		buildCommands, recipeCommands, sourceCommands, seedCommands, kernelCommands, pkgCommands, keyCommands, repoCommands, solveCommands}},
+		buildCommands, cacheCommands, recipeCommands, sourceCommands, seedCommands, kernelCommands, pkgCommands, keyCommands, repoCommands, solveCommands}},
 	{"image", "Make, start and install images:", []func(*App) []*cobra.Command{imageCommands, bootCommands, installerCommands}},
 }
 
