@@ -51,8 +51,9 @@ type sourceInput struct {
 // patchInput is a patch as the build applies it.
 type patchInput struct {
 	Name   string `json:"name"`
-	Digest string `json:"digest"`
+	Digest string `json:"digest,omitempty"` // not of a series, which lies in a source or beside the recipe
 	Strip  int    `json:"strip"`
+	Source string `json:"source,omitempty"`
 }
 
 // key returns the digest of v's JSON.
@@ -72,12 +73,15 @@ func (e *Engine) action(r *recipe.Recipe, root *buildRoot) (*action, error) {
 		Env: environment(r, e.Tree.Arch), Commands: r.Plan(), Strip: r.Build.Strips(), Debug: r.Build.HasDebug(),
 		Patches: []patchInput{}, Files: []digested{}, Sources: []sourceInput{}, Root: []digested{}, Seed: []digested{},
 	}
+	var err error
 	for _, patch := range r.Patches {
-		sum, err := e.digests.sum(filepath.Join(r.Dir(), patch.File))
-		if err != nil {
+		in := patchInput{Name: patch.File, Strip: patch.StripCount(), Source: patch.Source}
+		if patch.Series != "" {
+			in.Name = patch.Series
+		} else if in.Digest, err = e.digests.sum(filepath.Join(r.Dir(), patch.File)); err != nil {
 			return nil, err
 		}
-		a.Patches = append(a.Patches, patchInput{patch.File, sum, patch.StripCount()})
+		a.Patches = append(a.Patches, in)
 	}
 	files, err := recipeFiles(r)
 	if err != nil {

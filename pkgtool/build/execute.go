@@ -91,10 +91,14 @@ func (e *Engine) execute(ctx context.Context, r *recipe.Recipe, root *buildRoot,
 	defer file.Close()
 	log := &buildLog{w: file, engine: e, recipe: r.Name}
 	start := time.Now()
+	patches, err := e.patchCommands(r, a.Env["SRCDIR"], folders)
+	if err != nil {
+		return 0, err
+	}
 	w := &Work{
 		Recipe: r.Name, Action: actionKey, Root: layers,
 		Build: folders.build, Dest: folders.dest, Sources: folders.sources, Files: folders.recipe, Scratch: folders.scratch,
-		Commands: e.commands(r, a), Env: environ(a.Env), Log: log, Jobs: e.jobs(r),
+		Commands: append(patches, e.commands(r, a)...), Env: environ(a.Env), Log: log, Jobs: e.jobs(r),
 	}
 	if len(w.Commands) > 0 {
 		if err := e.executor().Run(ctx, w); err != nil {
@@ -153,13 +157,6 @@ func (e *Engine) provideRecipe(r *recipe.Recipe, w *workFolders) error {
 func (e *Engine) commands(r *recipe.Recipe, a *action) []sandbox.Command {
 	jobs := fmt.Sprint(e.jobs(r))
 	var list []sandbox.Command
-	for _, p := range a.Patches {
-		list = append(list, sandbox.Command{
-			Name: "prepare: patch " + p.Name,
-			Argv: []string{"patch", fmt.Sprintf("-p%d", p.Strip), "-F0", "--batch", "--forward", "--no-backup-if-mismatch", "-i", recipeFolder + "/" + p.Name},
-			Dir:  a.Env["SRCDIR"], Env: []string{"JOBS=" + jobs},
-		})
-	}
 	for _, c := range a.Commands {
 		env := map[string]string{"JOBS": jobs}
 		for k, v := range c.Env {

@@ -103,6 +103,17 @@ type Test struct {
 	Run      string   `yaml:"run" expand:"-" json:"run" jsonschema_description:"A bash script (-euo pipefail) in an empty folder; a status other than 0 fails the build."`
 }
 
+// SourceFolder is the folder below $SRCDIR of a source by its id, "" being the
+// first.
+func (r *Recipe) SourceFolder(id string) string {
+	for _, s := range r.Sources {
+		if s.ID == id {
+			return s.Into
+		}
+	}
+	return ""
+}
+
 // Unpacked says whether the source is unpacked below $SRCDIR.
 func (s *Source) Unpacked() bool {
 	return s.GoSum == "" && (s.Unpack == nil || *s.Unpack)
