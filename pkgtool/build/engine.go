@@ -42,7 +42,8 @@ type Engine struct {
 	Report    func(Event) // is told what happens, from several goroutines; may be nil
 
 	Out    string              // folder for signed packages; "" exports none
-	Signer *signing.PrivateKey // signs what is exported
+	Signer *signing.PrivateKey // signs what is exported, and attestations
+	Attest string              // folder for provenance and bills of materials; "" makes none
 
 	// Failed is called with the still existing build after a step failed, to
 	// let a person look around; may be nil.
@@ -161,6 +162,9 @@ func (e *Engine) buildRecipe(ctx context.Context, r *recipe.Recipe, available []
 		return nil, err
 	}
 	e.pushShared(ctx, r, actionKey, resultKey, res)
+	if err := e.attest(ctx, r, root, a, actionKey, out); err != nil {
+		return nil, err
+	}
 	kind := Done
 	if cached {
 		kind = Cached

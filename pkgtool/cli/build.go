@@ -29,12 +29,14 @@ func buildCommands(app *App) []*cobra.Command {
 	flags.BoolVar(&o.keepGoing, "keep-going", false, "after a failure, build what does not depend on it")
 	flags.BoolVar(&o.shell, "shell-on-failure", false, "open a shell in the build root when a step fails")
 	o.shared.buildFlags(cmd)
+	flags.StringVar(&o.attest, "attest", "", "folder for signed provenance (in-toto, SLSA) and bills of materials (SPDX) of the packages")
 	cmd.AddCommand(buildVerify(app))
 	return []*cobra.Command{cmd}
 }
 
 type buildOptions struct {
 	recipes, out     string
+	attest           string
 	jobs, parallel   int
 	keepGoing, shell bool
 	shared           sharedOptions
@@ -52,7 +54,7 @@ func (o *buildOptions) run(ctx context.Context, app *App, names []string) error 
 	if _, err := o.shared.open(engine, o.recipes, signer); err != nil {
 		return err
 	}
-	engine.Out, engine.Signer = o.out, signer
+	engine.Out, engine.Signer, engine.Attest = o.out, signer, o.attest
 	engine.Jobs, engine.Parallel, engine.KeepGoing = o.jobs, o.parallel, o.keepGoing
 	engine.Report = BuildReporter(app)
 	if o.shell {
