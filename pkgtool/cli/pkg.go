@@ -15,7 +15,7 @@ extracts; what makes it a package is the signed manifest in front (docs/formats/
   pkgtool pkg list example-motd-1.0.0-1.noarch.ashlar
   pkgtool pkg diff example-motd-1.0.0-1.noarch.ashlar example-motd-1.0.0-2.noarch.ashlar`,
 	}
-	cmd.AddCommand(pkgCreate(app), pkgInspect(app), pkgList(app), pkgVerify(app), pkgExtract(app), pkgDiff(app), pkgSign(app), pkgSBOM(app))
+	cmd.AddCommand(pkgCreate(app), pkgInspect(app), pkgList(app), pkgVerify(app), pkgExtract(app), pkgDiff(app), pkgSign(app), pkgSBOM(app), pkgProvenance(app))
 	return []*cobra.Command{cmd}
 }
 
