@@ -140,6 +140,8 @@ test)
 		xz xz-utils
 		cpio cpio
 		as binutils
+		gcc gcc
+		abidiff abigail-tools
 		busybox busybox
 		losetup mount
 		dash dash

@@ -142,6 +142,7 @@ func recipeFiles(r *recipe.Recipe) ([]string, error) {
 // files themselves.
 type packaging struct {
 	Behaviour   int              `json:"behaviour"`
+	Packing     int              `json:"packing"`
 	Frame       int              `json:"frame"` // how pkgfile divides a package, and
 	Level       int              `json:"level"` // how hard it compresses
 	Action      string           `json:"action"`
@@ -163,7 +164,7 @@ type packaging struct {
 
 func (e *Engine) packaging(r *recipe.Recipe, root *buildRoot, action string) (*packaging, error) {
 	p := &packaging{
-		Behaviour: behaviour, Frame: pkgfile.SmallFrame, Level: pkgfile.DefaultLevel, Action: action, Recipe: r.Name, Version: r.Version, Upstream: r.UpstreamVersion(),
+		Behaviour: behaviour, Packing: packing, Frame: pkgfile.SmallFrame, Level: pkgfile.DefaultLevel, Action: action, Recipe: r.Name, Version: r.Version, Upstream: r.UpstreamVersion(),
 		Release: r.Release, Epoch: r.Epoch, SourceEpoch: r.EpochOf(), Origin: r.OriginOf(), Homepage: r.Homepage, Vendor: r.Vendor,
 		Packages: r.Packages, Lint: r.Lint,
 	}

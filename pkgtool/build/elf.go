@@ -2,6 +2,7 @@ package build
 
 import (
 	"debug/elf"
+	"fmt"
 	"io"
 	"os"
 	"path"
@@ -10,19 +11,28 @@ import (
 
 // elfFacts is what a package needs to know about a program or library.
 type elfFacts struct {
+	path        string // of the file, relative
 	soname      string
 	needed      []string
 	runPaths    []string
 	interpreter string
 	execStack   bool
+	versions    symbolVersions
 }
 
 // readELF returns nil for a file that is no program or shared library of this
 // machine.
-func readELF(root *os.Root, name string) (*elfFacts, error) {
+func readELF(root *os.Root, name string) (facts *elfFacts, err error) {
 	if stripKind(head(root, name, 20)) != stripAll {
 		return nil, nil
 	}
+	// debug/elf is made for files of a compiler, and says that others can make
+	// it panic.
+	defer func() {
+		if p := recover(); p != nil {
+			facts, err = nil, fmt.Errorf("damaged ELF file: %v", p)
+		}
+	}()
 	file, err := root.Open(name)
 	if err != nil {
 		return nil, err
@@ -32,7 +42,7 @@ func readELF(root *os.Root, name string) (*elfFacts, error) {
 	if err != nil {
 		return nil, err
 	}
-	facts := &elfFacts{}
+	facts = &elfFacts{path: name}
 	for _, p := range f.Progs {
 		switch p.Type {
 		case elf.PT_INTERP:
@@ -61,7 +71,8 @@ func readELF(root *os.Root, name string) (*elfFacts, error) {
 	if names, err := f.DynString(elf.DT_SONAME); err == nil && len(names) > 0 {
 		facts.soname = names[0]
 	}
-	return facts, nil
+	facts.versions, err = readVersions(f)
+	return facts, err
 }
 
 // inLoaderPath reports whether the dynamic loader finds a library at this path

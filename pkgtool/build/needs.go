@@ -27,7 +27,7 @@ var loaders = []string{"/lib64/ld-linux-x86-64.so.2", "/usr/lib/ld-linux-x86-64.
 // and adds what the recipe says. It refuses programs that would not run on an
 // installed system.
 func findNeeds(root *os.Root, r *recipe.Recipe, divided [][]entry, buildRoot *buildRoot) ([]needs, error) {
-	n := &needFinder{root: root, r: r, owner: map[string]int{}, sonames: map[string]int{}, pkgconfigs: map[string]int{}}
+	n := &needFinder{root: root, r: r, owner: map[string]int{}, sonames: map[string]int{}, defined: map[string]map[string]bool{}, pkgconfigs: map[string]int{}}
 	n.outside = newUniverse(buildRoot.packages)
 	n.requires = make([]map[string]bool, len(divided))
 	n.provides = make([]map[string]bool, len(divided))
@@ -55,6 +55,7 @@ func findNeeds(root *os.Root, r *recipe.Recipe, divided [][]entry, buildRoot *bu
 		}
 		for _, en := range files {
 			n.follow(i, en)
+			n.script(i, en)
 		}
 	}
 	if len(n.problems) > 0 {
@@ -94,8 +95,9 @@ type needFinder struct {
 	root       *os.Root
 	r          *recipe.Recipe
 	outside    *universe
-	owner      map[string]int // path -> package
-	sonames    map[string]int // of libraries of this recipe -> package; -1 for private ones
+	owner      map[string]int             // path -> package
+	sonames    map[string]int             // of libraries of this recipe -> package; -1 for private ones
+	defined    map[string]map[string]bool // by library of this recipe: sets of symbols
 	pkgconfigs map[string]int
 	requires   []map[string]bool
 	provides   []map[string]bool
@@ -106,7 +108,7 @@ type needFinder struct {
 func (n *needFinder) look(i int, en entry) (*elfFacts, error) {
 	base, dir := path.Base(en.path), path.Dir(en.path)
 	if dir == "usr/bin" && (en.executable || en.kind == fs.ModeSymlink) {
-		n.provide(i, "cmd("+base+")")
+		n.provide(i, "cmd", "cmd("+base+")")
 	}
 	if en.kind != 0 || strings.HasPrefix(en.path, "usr/lib/debug/") {
 		return nil, nil
@@ -124,10 +126,14 @@ func (n *needFinder) look(i int, en entry) (*elfFacts, error) {
 	if name == "" {
 		name = base
 	}
+	n.define(name, facts)
 	switch _, known := n.sonames[name]; {
 	case inLoaderPath(en.path) && facts.soname != "":
 		n.sonames[name] = i
-		n.provide(i, "soname("+name+")")
+		n.provide(i, "soname", "soname("+name+")")
+		for _, set := range facts.versions.defines {
+			n.provide(i, "symver", symver(name, set))
+		}
 	case !known:
 		n.sonames[name] = -1
 	}
@@ -169,15 +175,18 @@ func (n *needFinder) link(i int, facts *elfFacts) {
 		switch {
 		case own && (owner == i || owner < 0):
 		case own:
-			n.require(i, capability)
+			n.require(i, "soname", capability)
 			n.sibling(i, owner)
 		case n.outside.find(capability) != nil:
-			n.require(i, capability)
+			n.require(i, "soname", capability)
 		case allowed(n.r, "soname", name):
+			continue
 		default:
 			n.problem("soname: a program or library in %s needs %s, which no package in its build root provides; add the package with it to build.libs",
 				n.r.Packages[i].Name, name)
+			continue
 		}
+		n.linkVersions(i, facts, name, own, owner)
 	}
 }
 
@@ -204,7 +213,7 @@ func (n *needFinder) follow(i int, en entry) {
 				n.sibling(i, owner)
 			}
 		} else if n.outside.find(capability) != nil {
-			n.require(i, capability)
+			n.require(i, "pkgconfig", capability)
 		}
 	}
 }
@@ -212,17 +221,25 @@ func (n *needFinder) follow(i int, en entry) {
 // sibling makes package i need exactly this build of another package of the
 // recipe.
 func (n *needFinder) sibling(i, other int) {
-	n.require(i, fmt.Sprintf("%s =%s", n.r.Packages[other].Name, n.r.EVR()))
+	n.require(i, "", fmt.Sprintf("%s =%s", n.r.Packages[other].Name, n.r.EVR()))
 }
 
-func (n *needFinder) require(i int, text string) {
+// require notes a need of a kind that the recipe can leave out by no-auto.
+func (n *needFinder) require(i int, kind, text string) {
+	if slices.Contains(n.r.Packages[i].NoAuto, kind) {
+		return
+	}
 	if d, err := version.ParseDependency(text); err == nil {
 		n.requires[i][d.String()] = true
 	}
 }
 
-// provide notes a capability; a file name that cannot be one is no capability.
-func (n *needFinder) provide(i int, text string) {
+// provide notes a capability of a kind that the recipe can leave out by
+// no-auto; a file name that cannot be one is no capability.
+func (n *needFinder) provide(i int, kind, text string) {
+	if slices.Contains(n.r.Packages[i].NoAuto, kind) {
+		return
+	}
 	if p, err := version.ParseProvide(text); err == nil {
 		n.provides[i][p.String()] = true
 	}
@@ -230,13 +247,16 @@ func (n *needFinder) provide(i int, text string) {
 
 func (n *needFinder) providePkgconfig(i int, module, file string) {
 	name := "pkgconfig(" + module + ")"
+	if slices.Contains(n.r.Packages[i].NoAuto, "pkgconfig") {
+		return
+	}
 	for _, text := range n.pkgconfigField(file, "Version") {
 		if p, err := version.ParseProvide(name + " = " + text); err == nil {
 			n.provides[i][p.String()] = true
 			return
 		}
 	}
-	n.provide(i, name)
+	n.provide(i, "pkgconfig", name)
 }
 
 // pkgconfigField returns the words of fields of a .pc file that can be the name
@@ -268,6 +288,8 @@ func (n *needFinder) pkgconfigField(file string, fields ...string) []string {
 	}
 	return words
 }
+
+func (n *needFinder) allowed(id, name string) bool { return allowed(n.r, id, name) }
 
 func (n *needFinder) problem(format string, args ...any) {
 	n.problems = append(n.problems, fmt.Sprintf(format, args...))

@@ -20,6 +20,11 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
+// packing is the version of how installed files become packages: how they are
+// divided and checked, and what is read from them. Raise it when that changes;
+// it packs everything again and compiles nothing.
+const packing = 1
+
 // pack divides what an action installed into packages and writes them into the
 // cache.
 func (e *Engine) pack(ctx context.Context, r *recipe.Recipe, buildRoot *buildRoot, action string, spec *packaging, dir string) (*result, error) {

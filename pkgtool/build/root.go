@@ -80,9 +80,7 @@ func (e *Engine) resolveRoot(r *recipe.Recipe, u *universe) (*buildRoot, error) 
 			if err != nil {
 				return fmt.Errorf("package %s: %w", p.manifest.Name, err)
 			}
-			// Linking follows libraries and -dev packages; what a library's
-			// package needs by name is needed when it is installed.
-			if !runs && !p.owned.Package.IsDev() && !version.IsCapability(d.Name) {
+			if !runs && !linksWith(p, d.Name) {
 				continue
 			}
 			if next := u.find(d.Name); next != nil {
@@ -115,6 +113,17 @@ func (e *Engine) resolveRoot(r *recipe.Recipe, u *universe) (*buildRoot, error) 
 		root.layers = append([]string{layer}, root.layers...)
 	}
 	return root, nil
+}
+
+// linksWith reports whether linking with a package leads to something that it
+// needs: libraries, modules of pkg-config, and what -dev packages need by name.
+// What else a package needs by name, and the programs that run its scripts, are
+// needed where it is installed.
+func linksWith(p *builtPackage, need string) bool {
+	if kind, _, ok := strings.Cut(need, "("); ok {
+		return slices.Contains([]string{"soname", "symver", "pkgconfig"}, kind)
+	}
+	return p.owned.Package.IsDev()
 }
 
 // stripPackage is the package of the seed that has strip.

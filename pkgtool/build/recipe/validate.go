@@ -65,17 +65,14 @@ func (r *Recipe) validate(p *problems) {
 	}
 	for i, a := range r.Lint.Allow {
 		at := path{"lint", "allow", i}
-		if !slices.Contains(LintIDs, a.ID) {
-			p.add(at.with("id"), "there is no check %q; checks: %s", a.ID, strings.Join(LintIDs, ", "))
+		if FindingOf(a.ID) == nil {
+			p.add(at.with("id"), "there is no check %q; checks: %s", a.ID, strings.Join(findingIDs(), ", "))
 		}
 		if a.Reason == "" {
 			p.add(at, "an exception needs a reason")
 		}
 	}
 }
-
-// LintIDs are the checks of built files that lint.allow can name.
-var LintIDs = []string{"soname", "setuid", "private", "rpath", "etc-file", "interpreter", "executable-stack"}
 
 func (r *Recipe) validateIdentity(p *problems) {
 	for _, required := range []struct{ key, value string }{

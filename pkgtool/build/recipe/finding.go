@@ -1,0 +1,40 @@
+package recipe
+
+// Finding is one kind of thing that is wrong with built files. A recipe can
+// accept it, with a reason, under lint.allow.
+type Finding struct {
+	ID     string `json:"id"`
+	Rule   string `json:"rule"`   // what holds for the files of a package
+	Remedy string `json:"remedy"` // what to do about a file that breaks it
+}
+
+// Findings are all kinds that packing looks for, by id.
+var Findings = []Finding{
+	{"etc-file", "regular files in /etc are configuration, which upgrades merge", "name it under config, or install it below /usr"},
+	{"executable-stack", "no program or library wants to execute its stack", "mark hand-written assembly with .note.GNU-stack"},
+	{"interpreter", "programs and scripts are run by something that a package installs", "name a program in /usr/bin on the first line of a script"},
+	{"private", "files can be read by everybody unless the recipe says otherwise", "say under modes who may read it"},
+	{"rpath", "libraries lie where the loader looks, or beside the program ($ORIGIN)", "build without -rpath"},
+	{"setuid", "what runs with the rights of its owner is declared", "give it a mode and a reason under modes"},
+	{"soname", "every library that a program needs is in a package of its build root", "add the package with it to build.libs"},
+	{"symver", "every version of symbols that a program needs is in its library", "build it with the libraries of packages in build.libs only"},
+}
+
+// FindingOf returns the kind with an id, or nil.
+func FindingOf(id string) *Finding {
+	for i := range Findings {
+		if Findings[i].ID == id {
+			return &Findings[i]
+		}
+	}
+	return nil
+}
+
+// findingIDs are the ids of all kinds.
+func findingIDs() []string {
+	var ids []string
+	for _, f := range Findings {
+		ids = append(ids, f.ID)
+	}
+	return ids
+}
