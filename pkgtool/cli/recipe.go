@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"ashlar/pkgtool/build"
 	"ashlar/pkgtool/build/recipe"
 	"ashlar/pkgtool/build/seed"
 
@@ -135,31 +134,6 @@ func recipeGraph(app *App, dir *string) *cobra.Command {
 			return app.Print(nodes, func(w io.Writer) {
 				for _, n := range nodes {
 					fmt.Fprintf(w, "%s: %s\n", n.Recipe, strings.Join(n.After, " "))
-				}
-			})
-		},
-	}
-}
-
-func recipeWhy(app *App, dir *string) *cobra.Command {
-	return &cobra.Command{
-		Use: "why [NAME...]", Short: "Say which recipes would be built again, and what changed",
-		RunE: func(cmd *cobra.Command, names []string) error {
-			engine, err := build.Open(*dir)
-			if err != nil {
-				return err
-			}
-			all, err := engine.Why(cmd.Context(), names)
-			if err != nil {
-				return err
-			}
-			return app.Print(all, func(w io.Writer) {
-				for _, x := range all {
-					if x.Cached {
-						fmt.Fprintf(w, "%s: up to date\n", x.Recipe)
-						continue
-					}
-					fmt.Fprintf(w, "%s: %s\n", x.Recipe, strings.Join(x.Why, ", "))
 				}
 			})
 		},
