@@ -5,6 +5,7 @@
 #   make test   all tests, the whole-system ones included (they need the ISO)
 #
 #   make build/pkgtool-objects  what lets build/pkgtool publish to object storage
+#   make build/pkgtool-buildkit  what lets it build on a farm of BuildKit daemons
 #
 #   make boot   start the ISO in QEMU on this terminal
 #   make unit   the tests that need neither the ISO nor the network
@@ -23,7 +24,7 @@ export CGO_ENABLED = 0
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help iso test unit bench bench-go crash boot clean build/pkgtool build/pkgtool-objects
+.PHONY: help iso test unit bench bench-go crash boot clean build/pkgtool build/pkgtool-objects build/pkgtool-buildkit
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -35,6 +36,10 @@ build/pkgtool:
 # What pkgtool hands s3:// and the like over to.
 build/pkgtool-objects: build/pkgtool
 	@$(FIND_GO) && $$go build -trimpath -buildvcs=false -ldflags '-s -w' -o build/pkgtool-objects ./pkgtool/objects
+
+# What pkgtool hands builds on a farm over to.
+build/pkgtool-buildkit: build/pkgtool
+	@$(FIND_GO) && $$go build -trimpath -buildvcs=false -ldflags '-s -w' -o build/pkgtool-buildkit ./pkgtool/farm
 
 iso: build/pkgtool
 	@build/pkgtool image build $(IMAGE) --recipes recipes --out build

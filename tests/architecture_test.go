@@ -48,6 +48,7 @@ var rooms = []struct {
 	{"tests/farm", nil},
 	{"pkgtool/cli", []string{"signing", "kernel-config", "pkgtool", "repo", "iso", "installer", "tests/boot"}},
 	{"pkgtool/objects", []string{"pkgtool/cli", "pkgtool/build/sandbox", "repo/store/blob"}},
+	{"pkgtool/farm", []string{"pkgtool/cli", "pkgtool/build"}},
 	{"pkgtool", []string{"pkgtool/cli", "repo/store"}},
 }
 

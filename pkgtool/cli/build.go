@@ -30,6 +30,7 @@ func buildCommands(app *App) []*cobra.Command {
 	flags.BoolVar(&o.shell, "shell-on-failure", false, "open a shell in the build root when a step fails")
 	o.shared.buildFlags(cmd)
 	flags.StringVar(&o.attest, "attest", "", "folder for signed provenance (in-toto, SLSA) and bills of materials (SPDX) of the packages")
+	o.executor.flags(cmd)
 	cmd.AddCommand(buildVerify(app))
 	return []*cobra.Command{cmd}
 }
@@ -40,6 +41,7 @@ type buildOptions struct {
 	jobs, parallel   int
 	keepGoing, shell bool
 	shared           sharedOptions
+	executor         executorOptions
 }
 
 func (o *buildOptions) run(ctx context.Context, app *App, names []string) error {
@@ -66,6 +68,11 @@ func (o *buildOptions) run(ctx context.Context, app *App, names []string) error 
 			}
 		}
 	}
+	closeExecutor, err := o.executor.open(app, engine, o.shell)
+	if err != nil {
+		return err
+	}
+	defer closeExecutor()
 	built, err := engine.Build(ctx, names)
 	if err != nil {
 		return err
