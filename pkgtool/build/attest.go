@@ -199,7 +199,7 @@ func (s *lockedSeed) Sources(layer string) []source.Source {
 }
 
 // chosenOptions are the values of a recipe's options.
-func (e *Engine) chosenOptions(*recipe.Recipe) map[string]string { return nil }
+func (e *Engine) chosenOptions(r *recipe.Recipe) map[string]string { return r.Choices() }
 
 // ownVersion is the version of this program, as Go recorded it.
 func ownVersion() string {
