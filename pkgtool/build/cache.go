@@ -20,6 +20,7 @@ import (
 // Cache keeps what was built:
 //
 //	installed/<action>/      what an action installed, with <action>.json beside it
+//	tests/<key>.json         tests of packages that succeeded
 //	results/<key>.json       the packages made of it
 //	packages/<sha256>.ashlar package files, unsigned
 //	trees/<sha256>/          the files of a package, as a layer of build roots
@@ -35,7 +36,7 @@ type Cache struct {
 // OpenCache makes the folder ready and removes what killed builds left there.
 func OpenCache(dir string) (*Cache, error) {
 	c := &Cache{dir: dir}
-	for _, sub := range []string{"installed", "results", "packages", "trees", "logs", "last", "actions", "locks", "work"} {
+	for _, sub := range []string{"installed", "tests", "results", "packages", "trees", "logs", "last", "actions", "locks", "work"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, fmt.Errorf("build cache: %w", explainDisk(err))
 		}

@@ -42,7 +42,7 @@ func (e *Engine) walk(ctx context.Context, names []string, fn func(c *current) e
 				return err
 			}
 			if c.result != nil {
-				if s.outcomes[r], err = e.outcome(ctx, r, c.result, true); err != nil {
+				if s.outcomes[r], err = e.outcome(ctx, r, c.result, true, nil); err != nil {
 					return err
 				}
 			}

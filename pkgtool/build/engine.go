@@ -38,6 +38,7 @@ type Engine struct {
 
 	Parallel  int         // recipes built at a time; 0 means 2
 	Jobs      int         // jobs of one build; 0 means one per core
+	NoTests   bool        // leave out the tests of finished packages
 	KeepGoing bool        // after a failure, build what does not depend on it
 	Report    func(Event) // is told what happens, from several goroutines; may be nil
 
@@ -157,7 +158,7 @@ func (e *Engine) buildRecipe(ctx context.Context, r *recipe.Recipe, available []
 			return nil, err
 		}
 	}
-	out, err := e.outcome(ctx, r, res, cached)
+	out, err := e.outcome(ctx, r, res, cached, func(own []*builtPackage) error { return e.runTests(ctx, r, own, available) })
 	if err != nil {
 		return nil, err
 	}
@@ -243,24 +244,38 @@ func (e *Engine) readResult(resultKey string) *result {
 	return &res
 }
 
-// outcome opens the packages of a result, and exports them.
-func (e *Engine) outcome(ctx context.Context, r *recipe.Recipe, res *result, cached bool) (*outcome, error) {
-	out := &outcome{}
+// outcome opens the packages of a result, lets them be tested, and exports
+// them.
+func (e *Engine) outcome(ctx context.Context, r *recipe.Recipe, res *result, cached bool, test func(own []*builtPackage) error) (out *outcome, err error) {
+	out = &outcome{}
+	var files []*pkgfile.Package
+	defer func() {
+		for _, file := range files {
+			err = errors.Join(err, file.Close())
+		}
+	}()
 	for _, rp := range res.Packages {
 		path := e.Cache.path("packages", rp.SHA256+pkgfile.MediaSuffix)
 		file, err := pkgfile.OpenFile(path)
 		if err != nil {
-			return nil, err
-		}
-		p := &builtPackage{owned: e.Tree.Package(rp.Name), manifest: file.Manifest(), sha256: rp.SHA256, digest: rp.Digest}
-		if e.Out != "" {
-			path, err = e.export(ctx, file)
-		}
-		if err = errors.Join(err, file.Close()); err != nil {
 			return nil, fmt.Errorf("%s: %w", r.Name, err)
 		}
-		out.packages = append(out.packages, p)
+		files = append(files, file)
+		out.packages = append(out.packages, &builtPackage{owned: e.Tree.Package(rp.Name), manifest: file.Manifest(), sha256: rp.SHA256, digest: rp.Digest})
 		out.built = append(out.built, Built{r.Name, rp.Name, rp.File, path, rp.SHA256, cached})
+	}
+	if test != nil {
+		if err := test(out.packages); err != nil {
+			return nil, err
+		}
+	}
+	for i, file := range files {
+		if e.Out == "" {
+			break
+		}
+		if out.built[i].Path, err = e.export(ctx, file); err != nil {
+			return nil, fmt.Errorf("%s: %w", r.Name, err)
+		}
 	}
 	return out, nil
 }

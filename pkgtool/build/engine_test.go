@@ -29,6 +29,10 @@ import (
 // them, and an engine that gets killed.
 func TestMain(m *testing.M) {
 	sandbox.MaybeInit()
+	if filepath.Base(os.Args[0]) == "bash" { // of the probes' seed: a script is one probe
+		words := strings.Fields(os.Args[len(os.Args)-1])
+		os.Exit(do(words[0], words[1:]))
+	}
 	if len(os.Args) > 2 && os.Args[1] == "do" {
 		os.Exit(do(os.Args[2], os.Args[3:]))
 	}
@@ -84,6 +88,13 @@ func do(what string, args []string) int {
 		if os.Getenv("JOBS") != "1" {
 			err = errors.New("more than one job")
 		}
+	case "want": // files that have to be there, and with - that must not
+		for _, name := range args {
+			name, absent := strings.CutPrefix(name, "-")
+			if _, statErr := os.Stat(name); (statErr != nil) != absent {
+				err = errors.Join(err, fmt.Errorf("%s: absent %v is not so", name, absent))
+			}
+		}
 	case "sleep":
 		time.Sleep(time.Minute)
 	case "fail":
@@ -114,7 +125,7 @@ var seedDir = sync.OnceValues(func() (string, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "usr/bin"), 0o755); err != nil {
 		return "", err
 	}
-	return dir, copyFile("/proc/self/exe", filepath.Join(dir, "usr/bin/probe"), 0o755)
+	return dir, errors.Join(copyFile("/proc/self/exe", filepath.Join(dir, "usr/bin/probe"), 0o755), os.Symlink("probe", filepath.Join(dir, "usr/bin/bash")))
 })
 
 // bench is a place to build in.

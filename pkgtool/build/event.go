@@ -9,6 +9,7 @@ const (
 	Waiting   Kind = "waiting"   // for something outside: Text
 	Started   Kind = "building"  // Text says why
 	Phase     Kind = "phase"     // a build enters a phase: Text
+	Testing   Kind = "testing"   // a test of the finished packages: Text is its name
 	Packaging Kind = "packaging" // what was installed is divided into packages
 	Done      Kind = "built"     // Seconds
 	Cached    Kind = "cached"    // nothing to do

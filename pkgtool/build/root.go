@@ -68,29 +68,7 @@ func (e *Engine) resolveRoot(r *recipe.Recipe, u *universe) (*buildRoot, error) 
 	if err != nil {
 		return nil, err
 	}
-	chosen := map[string]*builtPackage{}
-	var follow func(p *builtPackage, runs bool) error
-	follow = func(p *builtPackage, runs bool) error {
-		if chosen[p.manifest.Name] != nil {
-			return nil
-		}
-		chosen[p.manifest.Name] = p
-		for _, text := range p.manifest.Requires {
-			d, err := version.ParseDependency(text)
-			if err != nil {
-				return fmt.Errorf("package %s: %w", p.manifest.Name, err)
-			}
-			if !runs && !linksWith(p, d.Name) {
-				continue
-			}
-			if next := u.find(d.Name); next != nil {
-				if err := follow(next, runs); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	}
+	c := &closure{universe: u, chosen: map[string]*builtPackage{}}
 	for _, list := range []struct {
 		owned []*recipe.Owned
 		runs  bool
@@ -100,19 +78,54 @@ func (e *Engine) resolveRoot(r *recipe.Recipe, u *universe) (*buildRoot, error) 
 			if p == nil {
 				return nil, fmt.Errorf("%s needs the package %s, which was not built", r.Name, o.Package.Name)
 			}
-			if err := follow(p, list.runs); err != nil {
+			if err := c.follow(p, list.runs); err != nil {
 				return nil, err
 			}
 		}
 	}
-	root := &buildRoot{layers: append(slices.Clone(needs.Layers), "base")}
-	for _, name := range slices.Sorted(maps.Keys(chosen)) {
-		root.packages = append(root.packages, chosen[name])
-	}
+	root := &buildRoot{packages: c.sorted(), layers: append(slices.Clone(needs.Layers), "base")}
 	if layer, ok := e.Seed.LayerOf(stripPackage); ok && r.Build.Strips() && !slices.Contains(root.layers, layer) {
 		root.layers = append([]string{layer}, root.layers...)
 	}
 	return root, nil
+}
+
+// closure is a set of packages with what they need.
+type closure struct {
+	universe *universe
+	chosen   map[string]*builtPackage
+}
+
+// follow takes in a package, with what it needs to run or to be linked with.
+func (c *closure) follow(p *builtPackage, runs bool) error {
+	if c.chosen[p.manifest.Name] != nil {
+		return nil
+	}
+	c.chosen[p.manifest.Name] = p
+	for _, text := range p.manifest.Requires {
+		d, err := version.ParseDependency(text)
+		if err != nil {
+			return fmt.Errorf("package %s: %w", p.manifest.Name, err)
+		}
+		if !runs && !linksWith(p, d.Name) {
+			continue
+		}
+		if next := c.universe.find(d.Name); next != nil {
+			if err := c.follow(next, runs); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sorted lists the chosen packages by name.
+func (c *closure) sorted() []*builtPackage {
+	var list []*builtPackage
+	for _, name := range slices.Sorted(maps.Keys(c.chosen)) {
+		list = append(list, c.chosen[name])
+	}
+	return list
 }
 
 // linksWith reports whether linking with a package leads to something that it

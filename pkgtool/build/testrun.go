@@ -2,8 +2,8 @@ package build
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -117,7 +117,9 @@ func (e *Engine) runTest(ctx context.Context, r *recipe.Recipe, i int, testKey s
 	if err != nil {
 		return explainDisk(err)
 	}
-	if err := os.Mkdir(filepath.Join(folders.build, filepath.Base(testFolder)), 0o755); err != nil {
+	objects := filepath.Join(folders.build, filepath.Base(objectsFolder))
+	err = errors.Join(os.Remove(folders.source), os.Rename(objects, filepath.Join(folders.build, filepath.Base(testFolder))))
+	if err != nil {
 		return explainDisk(err)
 	}
 	if err := e.provideRecipe(r, folders); err != nil {
@@ -147,19 +149,4 @@ func (e *Engine) runTest(ctx context.Context, r *recipe.Recipe, i int, testKey s
 		return e.explainFailure(ctx, w, file.Name(), log, folders, err)
 	}
 	return file.Close()
-}
-
-// closure is a set of packages with what they need.
-type closure struct {
-	universe *universe
-	chosen   map[string]*builtPackage
-}
-
-// sorted lists the chosen packages by name.
-func (c *closure) sorted() []*builtPackage {
-	var list []*builtPackage
-	for _, name := range slices.Sorted(maps.Keys(c.chosen)) {
-		list = append(list, c.chosen[name])
-	}
-	return list
 }

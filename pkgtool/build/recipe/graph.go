@@ -113,6 +113,24 @@ func (r *Recipe) Before(seed Seed) ([]*Recipe, error) {
 	for _, o := range needs.Libs {
 		follow(o, false)
 	}
+	for i := range r.Tests {
+		needs, err := r.TestNeeds(i, seed)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range append(needs.Packages, needs.Tools...) {
+			follow(o, true)
+		}
+	}
+	for i := range r.Packages { // what its own packages need is there when they are tested
+		for _, text := range r.Packages[i].Depends {
+			if d, err := version.ParseDependency(text); err == nil && len(r.Tests) > 0 {
+				if next := r.tree.Package(d.Name); next != nil {
+					follow(next, true)
+				}
+			}
+		}
+	}
 	return sortedRecipes(found), nil
 }
 
