@@ -2,43 +2,16 @@ package build
 
 import (
 	"bufio"
-	"bytes"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"ashlar/pkgtool/abi/abitest"
 )
-
-// compile makes a program or library of C source with the host's compiler.
-func compile(t testing.TB, source string, flags ...string) string {
-	t.Helper()
-	dir := t.TempDir()
-	out := filepath.Join(dir, "out")
-	file := filepath.Join(dir, "source.c")
-	if err := os.WriteFile(file, []byte(source), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	run(t, slices.Concat([]string{"gcc", "-O1", "-nostdlib", "-fno-asynchronous-unwind-tables", "-o", out, file}, flags)...)
-	return out
-}
-
-// run runs a reference tool, which pkgtool/bootstrap.sh test installs.
-func run(t testing.TB, argv ...string) string {
-	t.Helper()
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	text, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s\n(pkgtool/bootstrap.sh test installs %s)", strings.Join(argv, " "), err, stderr.Bytes(), argv[0])
-	}
-	return string(text)
-}
 
 // text is a file's content.
 func text(t testing.TB, name string) string {
@@ -61,12 +34,8 @@ func versioned(t *testing.T, sets ...string) (library, user string) {
 		script += set + " { global: " + name + "; };\n"
 		calls += "int " + name + "(void); int use_" + name + "(void) { return " + name + "(); }\n"
 	}
-	mapFile := filepath.Join(t.TempDir(), "map")
-	if err := os.WriteFile(mapFile, []byte(script), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	library = compile(t, source, "-shared", "-fPIC", "-Wl,-soname,libz.so.1,--version-script,"+mapFile)
-	return library, compile(t, calls, "-shared", "-fPIC", "-Wl,-soname,libuser.so.2", library)
+	library = abitest.Library(t, "libz.so.1", source, script)
+	return library, abitest.Library(t, "libuser.so.2", calls, "", library)
 }
 
 // TestSymbolVersions builds libraries with sets of symbols, and users of them.
@@ -157,7 +126,7 @@ var (
 // readelfVersions are the sets of symbols by readelf, sorted.
 func readelfVersions(t *testing.T, file string) (defines, needs []string) {
 	library := ""
-	lines := bufio.NewScanner(strings.NewReader(run(t, "readelf", "-W", "-V", file)))
+	lines := bufio.NewScanner(strings.NewReader(abitest.Run(t, "readelf", "-W", "-V", file)))
 	for lines.Scan() {
 		line := lines.Text()
 		if m := readelfDefined.FindStringSubmatch(line); m != nil {
