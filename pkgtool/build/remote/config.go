@@ -66,7 +66,7 @@ func (c *Config) Keyring(own ...*signing.PublicKey) (*signing.Keyring, error) {
 		}
 		data, err := os.ReadFile(path)
 		if err != nil {
-			return nil, fault.Mark(fmt.Errorf("%s: keys: %w", c.file, err), fault.Usage, "pkgtool key show --public writes such a file")
+			return nil, fault.Mark(fmt.Errorf("%s: keys: %w", c.file, err), fault.Usage, "pkgtool key export prints such a file")
 		}
 		keys, err := signing.ReadKeyring(data)
 		if err != nil {
