@@ -27,6 +27,8 @@ import (
 //	logs/<recipe>-<action>   the log of the last run of an action
 //	last/<recipe>.json       the last action of a recipe
 //	actions/<action>.json    every action that a result is of
+//	interfaces/<sha256>.json the interface digest of a package
+//	links/<key>.json         a result that will do, with interface digests
 //	work/                    builds under way
 type Cache struct {
 	dir   string
@@ -36,7 +38,7 @@ type Cache struct {
 // OpenCache makes the folder ready and removes what killed builds left there.
 func OpenCache(dir string) (*Cache, error) {
 	c := &Cache{dir: dir}
-	for _, sub := range []string{"installed", "tests", "results", "packages", "trees", "logs", "last", "actions", "locks", "work"} {
+	for _, sub := range []string{"installed", "tests", "results", "packages", "trees", "logs", "last", "actions", "interfaces", "links", "locks", "work"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, fmt.Errorf("build cache: %w", explainDisk(err))
 		}

@@ -13,6 +13,7 @@ type current struct {
 	actionKey string
 	resultKey string
 	result    *result // nil: not in the cache
+	linked    bool    // it was made with libraries of other code
 	needs     string  // a recipe before it that is not in the cache, which leaves the rest unknown; else ""
 }
 
@@ -38,7 +39,7 @@ func (e *Engine) walk(ctx context.Context, names []string, fn func(c *current) e
 			if err != nil {
 				return err
 			}
-			if err := e.stand(c, root); err != nil {
+			if err := e.stand(ctx, c, root); err != nil {
 				return err
 			}
 			if c.result != nil {
@@ -55,7 +56,7 @@ func (e *Engine) walk(ctx context.Context, names []string, fn func(c *current) e
 }
 
 // stand fills in the keys of a recipe in a root, and its result.
-func (e *Engine) stand(c *current, root *buildRoot) error {
+func (e *Engine) stand(ctx context.Context, c *current, root *buildRoot) error {
 	a, err := e.action(c.recipe, root)
 	if err != nil {
 		return err
@@ -66,8 +67,9 @@ func (e *Engine) stand(c *current, root *buildRoot) error {
 		return err
 	}
 	c.resultKey = key(spec)
-	c.result = e.readResult(c.resultKey)
-	return nil
+	hit, err := e.lookup(ctx, c.recipe, root, a, spec, c.resultKey)
+	c.result, c.linked = hit.result, hit.linked
+	return err
 }
 
 // SharedReport says what a push or a look at the shared cache came to.
@@ -92,7 +94,7 @@ func (e *Engine) PushAll(ctx context.Context, names []string) (*SharedReport, er
 			return nil
 		}
 		rep.Local = append(rep.Local, c.recipe.Name)
-		if c.result.From != "" {
+		if c.result.From != "" || c.linked {
 			return nil
 		}
 		pushed, err := e.push(ctx, c.recipe, c.actionKey, c.resultKey, c.result)

@@ -36,6 +36,10 @@ type Engine struct {
 	Executor Executor // runs the commands; nil means this host
 	Shared   *Shared  // cache shared with other builders; nil: none
 
+	// Interfaces takes a result also where only the code of libraries differs that
+	// it is linked with.
+	Interfaces bool
+
 	Parallel  int         // recipes built at a time; 0 means 2
 	Jobs      int         // jobs of one build; 0 means one per core
 	NoTests   bool        // leave out the tests of finished packages
@@ -148,7 +152,11 @@ func (e *Engine) buildRecipe(ctx context.Context, r *recipe.Recipe, available []
 		return nil, err
 	}
 	resultKey := key(spec)
-	res, cached := e.readResult(resultKey), true
+	hit, err := e.lookup(ctx, r, root, a, spec, resultKey)
+	if err != nil {
+		return nil, err
+	}
+	res, cached := hit.result, true
 	if res == nil {
 		res = e.fetchShared(ctx, r, a, actionKey, resultKey)
 	}
@@ -158,13 +166,22 @@ func (e *Engine) buildRecipe(ctx context.Context, r *recipe.Recipe, available []
 			return nil, err
 		}
 	}
+	if hit.result == nil {
+		if err := e.noteInterface(ctx, root, a, spec, resultKey); err != nil {
+			return nil, fmt.Errorf("%s: %w", r.Name, err)
+		}
+	}
 	out, err := e.outcome(ctx, r, res, cached, func(own []*builtPackage) error { return e.runTests(ctx, r, own, available) })
 	if err != nil {
 		return nil, err
 	}
-	e.pushShared(ctx, r, actionKey, resultKey, res)
-	if err := e.attest(ctx, r, root, a, actionKey, out); err != nil {
-		return nil, err
+	if hit.linked || res.From != "" {
+		e.refuseAttest(r, res)
+	} else {
+		e.pushShared(ctx, r, actionKey, resultKey, res)
+		if err := e.attest(ctx, r, root, a, actionKey, out); err != nil {
+			return nil, err
+		}
 	}
 	kind := Done
 	if cached {
@@ -172,6 +189,19 @@ func (e *Engine) buildRecipe(ctx context.Context, r *recipe.Recipe, available []
 	}
 	e.report(Event{Kind: kind, Recipe: r.Name, Seconds: time.Since(start).Seconds()})
 	return out, nil
+}
+
+// refuseAttest says why there is no provenance of packages that were not built
+// here, or not in this root.
+func (e *Engine) refuseAttest(r *recipe.Recipe, res *result) {
+	if e.Attest == "" {
+		return
+	}
+	text := "no provenance is written: it was built with libraries of other code; build with --strict"
+	if res.From != "" {
+		text = "no provenance is written: it was built elsewhere and comes from " + res.From + "; build with --cache none"
+	}
+	e.report(Event{Kind: Warning, Recipe: r.Name, Text: text})
 }
 
 // makeResult builds, unless the installed files of the action are at hand, and

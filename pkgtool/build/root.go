@@ -17,6 +17,7 @@ import (
 type buildRoot struct {
 	packages []*builtPackage // sorted by name; they lie above the seed
 	layers   []string        // of the seed, base last
+	runs     map[string]bool // packages of tools and what they need, by name; with the others it is only linked
 }
 
 // builtPackage is a package in the cache.
@@ -69,10 +70,14 @@ func (e *Engine) resolveRoot(r *recipe.Recipe, u *universe) (*buildRoot, error) 
 		return nil, err
 	}
 	c := &closure{universe: u, chosen: map[string]*builtPackage{}}
+	var tools map[string]*builtPackage
 	for _, list := range []struct {
 		owned []*recipe.Owned
 		runs  bool
 	}{{needs.Tools, true}, {needs.Libs, false}} {
+		if !list.runs {
+			tools = maps.Clone(c.chosen)
+		}
 		for _, o := range list.owned {
 			p := u.byName[o.Package.Name]
 			if p == nil {
@@ -83,7 +88,10 @@ func (e *Engine) resolveRoot(r *recipe.Recipe, u *universe) (*buildRoot, error) 
 			}
 		}
 	}
-	root := &buildRoot{packages: c.sorted(), layers: append(slices.Clone(needs.Layers), "base")}
+	root := &buildRoot{packages: c.sorted(), layers: append(slices.Clone(needs.Layers), "base"), runs: map[string]bool{}}
+	for name := range tools {
+		root.runs[name] = true
+	}
 	if layer, ok := e.Seed.LayerOf(stripPackage); ok && r.Build.Strips() && !slices.Contains(root.layers, layer) {
 		root.layers = append([]string{layer}, root.layers...)
 	}

@@ -51,6 +51,7 @@ func (o *sharedOptions) open(engine *build.Engine, recipes string, signer *signi
 	if err != nil {
 		return nil, err
 	}
+	engine.Interfaces = (config.Interface || o.interfaces) && !o.strict
 	url := config.URL
 	if env := os.Getenv(sharedVariable); env != "" {
 		url = env

@@ -30,6 +30,11 @@ With --last it says instead why the last build of the named recipes was not the 
 			if err != nil {
 				return err
 			}
+			config, err := (&sharedOptions{}).config(*dir)
+			if err != nil {
+				return err
+			}
+			engine.Interfaces = config.Interface
 			if last {
 				return whyLast(app, engine, names)
 			}
