@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"ashlar/pkgtool/build/recipe"
@@ -40,8 +39,9 @@ type Engine struct {
 	// it is linked with.
 	Interfaces bool
 
-	Parallel  int         // recipes built at a time; 0 means 2
-	Jobs      int         // jobs of one build; 0 means one per core
+	Parallel  int         // recipes built at a time; 0 means a quarter of the cores, and 2 at least
+	Jobs      int         // jobs of one build; 0 means a share of the cores
+	Memory    int64       // bytes for all builds that say what they need; 0 means nine tenths of the machine's
 	NoTests   bool        // leave out the tests of finished packages
 	KeepGoing bool        // after a failure, build what does not depend on it
 	Report    func(Event) // is told what happens, from several goroutines; may be nil
@@ -135,8 +135,8 @@ type outcome struct {
 }
 
 // buildRecipe makes or finds the packages of one recipe; available are those
-// of all recipes before it.
-func (e *Engine) buildRecipe(ctx context.Context, r *recipe.Recipe, available []*builtPackage) (*outcome, error) {
+// of all recipes before it, jobs how many it may run.
+func (e *Engine) buildRecipe(ctx context.Context, r *recipe.Recipe, available []*builtPackage, jobs int) (*outcome, error) {
 	start := time.Now()
 	root, err := e.resolveRoot(r, newUniverse(available))
 	if err != nil {
@@ -162,7 +162,7 @@ func (e *Engine) buildRecipe(ctx context.Context, r *recipe.Recipe, available []
 	}
 	if res == nil {
 		cached = false
-		if res, err = e.makeResult(ctx, r, root, a, actionKey, spec, resultKey); err != nil {
+		if res, err = e.makeResult(ctx, r, root, a, actionKey, spec, resultKey, jobs); err != nil {
 			return nil, err
 		}
 	}
@@ -206,7 +206,7 @@ func (e *Engine) refuseAttest(r *recipe.Recipe, res *result) {
 
 // makeResult builds, unless the installed files of the action are at hand, and
 // divides the files into packages.
-func (e *Engine) makeResult(ctx context.Context, r *recipe.Recipe, root *buildRoot, a *action, actionKey string, spec *packaging, resultKey string) (*result, error) {
+func (e *Engine) makeResult(ctx context.Context, r *recipe.Recipe, root *buildRoot, a *action, actionKey string, spec *packaging, resultKey string, jobs int) (*result, error) {
 	l, err := e.Cache.lock(ctx, "action-"+actionKey[:16], func() {
 		e.report(Event{Kind: Waiting, Recipe: r.Name, Text: "another pkgtool is building it"})
 	})
@@ -220,7 +220,7 @@ func (e *Engine) makeResult(ctx context.Context, r *recipe.Recipe, root *buildRo
 	name := r.Name + "-" + actionKey
 	if !e.Cache.exists("installed", name+".json") {
 		e.report(Event{Kind: Started, Recipe: r.Name, Text: e.whyStarted(r, a)})
-		seconds, err := e.execute(ctx, r, root, a, actionKey)
+		seconds, err := e.execute(ctx, r, root, a, actionKey, jobs)
 		if err != nil {
 			return nil, err
 		}
@@ -308,15 +308,4 @@ func (e *Engine) outcome(ctx context.Context, r *recipe.Recipe, res *result, cac
 		}
 	}
 	return out, nil
-}
-
-// jobs is how many jobs a build may run.
-func (e *Engine) jobs(r *recipe.Recipe) int {
-	switch {
-	case !r.Build.IsParallel():
-		return 1
-	case e.Jobs > 0:
-		return e.Jobs
-	}
-	return runtime.NumCPU()
 }

@@ -60,7 +60,7 @@ func (f *FailedBuild) Shell(ctx context.Context) error {
 
 // execute runs an action in the sandbox and keeps what it installed in the
 // cache. It returns how long that took.
-func (e *Engine) execute(ctx context.Context, r *recipe.Recipe, root *buildRoot, a *action, actionKey string) (seconds float64, err error) {
+func (e *Engine) execute(ctx context.Context, r *recipe.Recipe, root *buildRoot, a *action, actionKey string, jobs int) (seconds float64, err error) {
 	work, err := e.Cache.newWork(r.Name)
 	if err != nil {
 		return 0, err
@@ -98,7 +98,7 @@ func (e *Engine) execute(ctx context.Context, r *recipe.Recipe, root *buildRoot,
 	w := &Work{
 		Recipe: r.Name, Action: actionKey, Root: layers,
 		Build: folders.build, Dest: folders.dest, Sources: folders.sources, Files: folders.recipe, Scratch: folders.scratch,
-		Commands: append(patches, e.commands(r, a)...), Env: environ(a.Env), Log: log, Jobs: e.jobs(r),
+		Commands: append(patches, e.commands(a, jobs)...), Env: environ(a.Env), Log: log, Jobs: jobs, Limits: limits(r),
 	}
 	if len(w.Commands) > 0 {
 		if err := e.executor().Run(ctx, w); err != nil {
@@ -153,12 +153,17 @@ func (e *Engine) provideRecipe(r *recipe.Recipe, w *workFolders) error {
 	return nil
 }
 
+// limits are those of a recipe as the sandbox takes them.
+func limits(r *recipe.Recipe) sandbox.Limits {
+	b := r.Build.Limits.Bounds()
+	return sandbox.Limits{Wall: b.Time, Silence: b.Silence, Log: b.Log}
+}
+
 // commands turns an action's steps into commands of the sandbox.
-func (e *Engine) commands(r *recipe.Recipe, a *action) []sandbox.Command {
-	jobs := fmt.Sprint(e.jobs(r))
+func (e *Engine) commands(a *action, jobs int) []sandbox.Command {
 	var list []sandbox.Command
 	for _, c := range a.Commands {
-		env := map[string]string{"JOBS": jobs}
+		env := map[string]string{"JOBS": fmt.Sprint(jobs)}
 		for k, v := range c.Env {
 			env[k] = expandEnv(v, a.Env, env)
 		}

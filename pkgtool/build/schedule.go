@@ -16,6 +16,7 @@ type schedule struct {
 	engine   *Engine
 	order    []*recipe.Recipe
 	before   map[*recipe.Recipe][]*recipe.Recipe
+	own      map[*recipe.Recipe]float64 // seconds of its last build, or a guess
 	weight   map[*recipe.Recipe]float64 // seconds from its start to the end of all that needs it
 	outcomes map[*recipe.Recipe]*outcome
 	failed   map[*recipe.Recipe]error
@@ -23,13 +24,17 @@ type schedule struct {
 }
 
 func newSchedule(e *Engine, order []*recipe.Recipe, before map[*recipe.Recipe][]*recipe.Recipe) *schedule {
-	s := &schedule{e, order, before, map[*recipe.Recipe]float64{}, map[*recipe.Recipe]*outcome{}, map[*recipe.Recipe]error{}, false}
+	s := &schedule{
+		engine: e, order: order, before: before, own: map[*recipe.Recipe]float64{}, weight: map[*recipe.Recipe]float64{},
+		outcomes: map[*recipe.Recipe]*outcome{}, failed: map[*recipe.Recipe]error{},
+	}
 	seconds := e.recordedSeconds()
 	for _, r := range slices.Backward(order) {
 		own, known := seconds[r.Name]
 		if !known {
 			own = estimate(r)
 		}
+		s.own[r] = own
 		s.weight[r] += own
 		for _, b := range before[r] {
 			if s.weight[b] < s.weight[r] {
@@ -55,38 +60,38 @@ func (s *schedule) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	type finished struct {
-		r   *recipe.Recipe
-		out *outcome
-		err error
+		r      *recipe.Recipe
+		out    *outcome
+		err    error
+		memory int64
 	}
 	results := make(chan finished)
 	started := map[*recipe.Recipe]bool{}
-	running := 0
-	parallel := s.engine.Parallel
-	if parallel <= 0 {
-		parallel = 2
-	}
+	machine := s.engine.machine()
 	for {
 		if !s.stopped {
 			s.skip(started)
-			for _, r := range s.ready(started) {
-				if running == parallel {
-					break
+			ready := s.ready(started)
+			for i, r := range ready {
+				jobs, memory, ok := machine.place(r, len(ready)-i)
+				if !ok {
+					continue // a smaller one may fit
 				}
 				started[r] = true
-				running++
+				machine.start(memory)
 				available := s.available(r)
 				go func() {
-					out, err := s.engine.buildRecipe(ctx, r, available)
-					results <- finished{r, out, err}
+					out, err := s.engine.buildRecipe(ctx, r, available, jobs)
+					results <- finished{r, out, err, memory}
 				}()
 			}
 		}
-		if running == 0 {
+		s.tell()
+		if machine.running == 0 {
 			break
 		}
 		f := <-results
-		running--
+		machine.end(f.memory)
 		if f.err == nil {
 			s.outcomes[f.r] = f.out
 			continue
@@ -101,6 +106,23 @@ func (s *schedule) run(ctx context.Context) error {
 		}
 	}
 	return s.err(ctx)
+}
+
+// tell reports how far the run is.
+func (s *schedule) tell() {
+	ev := Event{Kind: Progress, Total: int64(len(s.order))}
+	longest := 0.0
+	for _, r := range s.order {
+		if s.outcomes[r] != nil || s.failed[r] != nil {
+			ev.Done++
+			continue
+		}
+		ev.Seconds += s.own[r]
+		longest = max(longest, s.weight[r])
+	}
+	// No shorter than the longest chain, and than the work of all, two at a time.
+	ev.Seconds = max(longest, ev.Seconds/2)
+	s.engine.report(ev)
 }
 
 // errStopped is why builds end when another one failed.

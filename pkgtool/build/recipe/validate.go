@@ -267,6 +267,13 @@ func (r *Recipe) validateBuild(p *problems) {
 			}
 		}
 	}
+	if _, err := parseSize(r.Build.Memory); err != nil {
+		p.add(path{"build", "memory"}, "%v", err)
+	}
+	_, wrong := r.Build.Limits.parse()
+	for key, err := range wrong {
+		p.add(path{"build", "limits", key}, "%v", err)
+	}
 	for name := range r.Build.Env {
 		if !envName.MatchString(name) {
 			p.add(path{"build", "env", name}, "%q is not the name of a variable", name)
