@@ -191,6 +191,7 @@ func (e *Engine) packaging(r *recipe.Recipe, root *buildRoot, action string) (*p
 type installedFile struct {
 	Recipe  string  `json:"recipe"`
 	Seconds float64 `json:"seconds"`
+	Resumed bool    `json:"resumed,omitempty"` // after a failure
 }
 
 // writeLast keeps the action for explanations of later rebuilds.

@@ -20,6 +20,7 @@ import (
 // Cache keeps what was built:
 //
 //	installed/<action>/      what an action installed, with <action>.json beside it
+//	failed/<recipe>/         the last build of a recipe, where that failed
 //	tests/<key>.json         tests of packages that succeeded
 //	results/<key>.json       the packages made of it
 //	packages/<sha256>.ashlar package files, unsigned
@@ -38,7 +39,7 @@ type Cache struct {
 // OpenCache makes the folder ready and removes what killed builds left there.
 func OpenCache(dir string) (*Cache, error) {
 	c := &Cache{dir: dir}
-	for _, sub := range []string{"installed", "tests", "results", "packages", "trees", "logs", "last", "actions", "interfaces", "links", "locks", "work"} {
+	for _, sub := range []string{"installed", "failed", "tests", "results", "packages", "trees", "logs", "last", "actions", "interfaces", "links", "locks", "work"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, fmt.Errorf("build cache: %w", explainDisk(err))
 		}

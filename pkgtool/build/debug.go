@@ -55,7 +55,7 @@ func (e *Engine) strip(ctx context.Context, w *Work, debug bool) error {
 		}
 	}
 	divide := *w
-	divide.Commands, divide.Build, divide.Sources, divide.Files = nil, "", "", ""
+	divide.Commands, divide.Build, divide.Sources, divide.Files, divide.Started = nil, "", "", "", nil
 	divide.add("split", []string{"objcopy", "--only-keep-debug", "--"}, 1, symbols, nil)
 	divide.add("strip", []string{"strip", "--strip-unneeded", "--remove-section=.comment", "--"}, 200, nil, programs)
 	divide.add("strip", []string{"strip", "--strip-debug", "--enable-deterministic-archives", "--"}, 200, nil, objects)

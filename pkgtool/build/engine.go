@@ -42,6 +42,7 @@ type Engine struct {
 	Parallel  int         // recipes built at a time; 0 means a quarter of the cores, and 2 at least
 	Jobs      int         // jobs of one build; 0 means a share of the cores
 	Memory    int64       // bytes for all builds that say what they need; 0 means nine tenths of the machine's
+	Resume    bool        // go on with builds that failed where they stopped
 	NoTests   bool        // leave out the tests of finished packages
 	KeepGoing bool        // after a failure, build what does not depend on it
 	Report    func(Event) // is told what happens, from several goroutines; may be nil
@@ -220,11 +221,11 @@ func (e *Engine) makeResult(ctx context.Context, r *recipe.Recipe, root *buildRo
 	name := r.Name + "-" + actionKey
 	if !e.Cache.exists("installed", name+".json") {
 		e.report(Event{Kind: Started, Recipe: r.Name, Text: e.whyStarted(r, a)})
-		seconds, err := e.execute(ctx, r, root, a, actionKey, jobs)
+		done, err := e.execute(ctx, r, root, a, actionKey, jobs)
 		if err != nil {
 			return nil, err
 		}
-		if err := e.Cache.writeJSON(installedFile{r.Name, seconds}, "installed", name+".json"); err != nil {
+		if err := e.Cache.writeJSON(done, "installed", name+".json"); err != nil {
 			return nil, err
 		}
 		if err := e.writeLast(a, actionKey); err != nil {
@@ -237,6 +238,8 @@ func (e *Engine) makeResult(ctx context.Context, r *recipe.Recipe, root *buildRo
 		return nil, fmt.Errorf("%s: %w", r.Name, explainDisk(err))
 	}
 	res.Recipe, res.Action = r.Name, actionKey
+	var done installedFile
+	res.Resumed = e.Cache.readJSON(&done, "installed", name+".json") && done.Resumed
 	if err := e.Cache.writeJSON(res, "results", resultKey+".json"); err != nil {
 		return nil, err
 	}
@@ -247,8 +250,9 @@ func (e *Engine) makeResult(ctx context.Context, r *recipe.Recipe, root *buildRo
 // result are the packages made from one packaging.
 type result struct {
 	Recipe   string          `json:"recipe"`
-	Action   string          `json:"action"`         // key of what was built
-	From     string          `json:"from,omitempty"` // the shared cache that gave it; "" was built here
+	Action   string          `json:"action"`            // key of what was built
+	From     string          `json:"from,omitempty"`    // the shared cache that gave it; "" was built here
+	Resumed  bool            `json:"resumed,omitempty"` // not built in one go
 	Packages []resultPackage `json:"packages"`
 }
 

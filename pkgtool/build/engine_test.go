@@ -88,6 +88,17 @@ func do(what string, args []string) int {
 		if os.Getenv("JOBS") != "1" {
 			err = errors.New("more than one job")
 		}
+	case "note": // a word in a file of the build folder
+		var f *os.File
+		if f, err = os.OpenFile("/build/notes", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644); err == nil {
+			_, err = f.WriteString(args[0] + " ")
+			err = errors.Join(err, f.Close())
+		}
+	case "notes": // installed
+		var data []byte
+		if data, err = os.ReadFile("/build/notes"); err == nil {
+			err = os.WriteFile(dest(args[0]), data, 0o644)
+		}
 	case "want": // files that have to be there, and with - that must not
 		for _, name := range args {
 			name, absent := strings.CutPrefix(name, "-")

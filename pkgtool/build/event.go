@@ -15,6 +15,7 @@ const (
 	Cached    Kind = "cached"    // nothing to do
 	Failed    Kind = "failed"    // Text is the reason
 	Progress  Kind = "progress"  // of the run: Done of Total recipes, about Seconds are left
+	Resumed   Kind = "resumed"   // a build goes on with the step Text
 	Skipped   Kind = "skipped"   // Text names what failed before
 	Received  Kind = "received"  // its packages come from the shared cache: Text says how much
 	Pushed    Kind = "pushed"    // its packages were given to the shared cache: Text

@@ -59,11 +59,11 @@ func (f *FailedBuild) Shell(ctx context.Context) error {
 }
 
 // execute runs an action in the sandbox and keeps what it installed in the
-// cache. It returns how long that took.
-func (e *Engine) execute(ctx context.Context, r *recipe.Recipe, root *buildRoot, a *action, actionKey string, jobs int) (seconds float64, err error) {
+// cache. It returns how that went.
+func (e *Engine) execute(ctx context.Context, r *recipe.Recipe, root *buildRoot, a *action, actionKey string, jobs int) (done *installedFile, err error) {
 	work, err := e.Cache.newWork(r.Name)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer func() {
 		if rmErr := work.remove(); err == nil {
@@ -72,59 +72,96 @@ func (e *Engine) execute(ctx context.Context, r *recipe.Recipe, root *buildRoot,
 	}()
 	folders, err := makeFolders(work.path, r)
 	if err != nil {
-		return 0, explainDisk(err)
+		return nil, explainDisk(err)
 	}
 	if err := e.provideSources(ctx, r, folders); err != nil {
-		return 0, err
+		return nil, err
 	}
 	if err := e.provideRecipe(r, folders); err != nil {
-		return 0, err
+		return nil, err
 	}
 	layers, err := e.materialize(ctx, root)
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", r.Name, err)
+		return nil, fmt.Errorf("%s: %w", r.Name, err)
 	}
 	file, err := e.logFile(r, actionKey)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer file.Close()
 	log := &buildLog{w: file, engine: e, recipe: r.Name}
 	start := time.Now()
 	patches, err := e.patchCommands(r, a.Env["SRCDIR"], folders)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	w := &Work{
 		Recipe: r.Name, Action: actionKey, Root: layers,
 		Build: folders.build, Dest: folders.dest, Sources: folders.sources, Files: folders.recipe, Scratch: folders.scratch,
 		Commands: append(patches, e.commands(a, jobs)...), Env: environ(a.Env), Log: log, Jobs: jobs, Limits: limits(r),
 	}
+	done = &installedFile{Recipe: r.Name}
 	if len(w.Commands) > 0 {
-		if err := e.executor().Run(ctx, w); err != nil {
-			return 0, e.explainFailure(ctx, w, file.Name(), log, folders, err)
+		if done.Resumed, err = e.runSteps(ctx, r, a, w, folders, log, file.Name()); err != nil {
+			return nil, err
 		}
 	}
 	if err := tidy(folders.dest); err != nil {
-		return 0, fmt.Errorf("%s: %w", r.Name, err)
+		return nil, fmt.Errorf("%s: %w", r.Name, err)
 	}
 	if a.Strip {
 		if err := e.strip(ctx, w, a.Debug); err != nil {
-			return 0, fmt.Errorf("%s: divide off debugging symbols: %w (log: %s)", r.Name, err, file.Name())
+			return nil, fmt.Errorf("%s: divide off debugging symbols: %w (log: %s)", r.Name, err, file.Name())
 		}
 	}
 	if err := file.Close(); err != nil {
-		return 0, explainDisk(err)
+		return nil, explainDisk(err)
 	}
-	seconds = time.Since(start).Seconds()
-	e.recordSeconds(r.Name, seconds)
+	done.Seconds = time.Since(start).Seconds()
+	if !done.Resumed {
+		e.recordSeconds(r.Name, done.Seconds)
+	}
 	// A folder of that name is from an engine that was killed before it wrote
 	// the entry beside it.
 	name := r.Name + "-" + actionKey
 	if err := sandbox.RemoveTree(e.Cache.path("installed", name)); err != nil {
-		return 0, err
+		return nil, err
 	}
-	return seconds, e.Cache.keep(folders.dest, "installed", name)
+	return done, errors.Join(e.dropStopped(r), e.Cache.keep(folders.dest, "installed", name))
+}
+
+// runSteps runs the commands of a build, from the first or from where an
+// earlier run stopped. When they fail, it keeps what there is for the next one.
+func (e *Engine) runSteps(ctx context.Context, r *recipe.Recipe, a *action, w *Work, folders *workFolders, log *buildLog, name string) (resumed bool, err error) {
+	first := 0
+	all := w.Commands
+	if e.Resume {
+		next, why, err := e.resume(r, standing(a, all, 0), folders)
+		if err != nil {
+			return false, err
+		}
+		if why != "" {
+			e.report(Event{Kind: Waiting, Recipe: r.Name, Text: "begins anew: " + why})
+		}
+		if next >= 0 {
+			first, resumed = next, true
+			e.report(Event{Kind: Resumed, Recipe: r.Name, Text: all[min(next, len(all)-1)].Name})
+		}
+	}
+	reached := -1
+	w.Commands, w.Started = all[first:], func(n int) { reached = first + n }
+	if len(w.Commands) == 0 {
+		return resumed, nil
+	}
+	runErr := e.executor().Run(ctx, w)
+	if runErr == nil {
+		return resumed, nil
+	}
+	failure := e.explainFailure(ctx, w, name, log, folders, runErr)
+	if err := e.keepStopped(r, standing(a, all, reached), folders); err != nil {
+		return false, errors.Join(failure, fmt.Errorf("keep what there is of %s: %w", r.Name, err))
+	}
+	return false, failure
 }
 
 // provideRecipe copies the recipe's files and patches for the build to read.
@@ -220,7 +257,7 @@ func (e *Engine) explainFailure(ctx context.Context, w *Work, name string, log *
 	if nearlyFull(folders.build) {
 		return fault.Mark(fmt.Errorf("%w\nthe file system of the cache is full", text), fault.Failed, diskHint)
 	}
-	return fault.Mark(text, fault.Failed, "pkgtool build "+w.Recipe+" --shell-on-failure shows the build as it stopped")
+	return fault.Mark(text, fault.Failed, "pkgtool build "+w.Recipe+" --shell-on-failure shows the build as it stopped; --resume goes on with the step that failed")
 }
 
 // tail returns the last lines, indented.

@@ -34,6 +34,10 @@ type Work struct {
 	Limits   sandbox.Limits
 	Log      io.Writer
 	Jobs     int // cores it may use
+
+	// Started is told the number of each command, from 0, as it starts. May be
+	// nil; an executor elsewhere need not.
+	Started func(n int)
 }
 
 // Where commands see the folders of a work.
@@ -61,7 +65,7 @@ func (local) Run(ctx context.Context, w *Work) error { return sandbox.Run(ctx, w
 
 // spec is the work as the sandbox of this host takes it.
 func (w *Work) spec() sandbox.Spec {
-	s := sandbox.Spec{Scratch: w.Scratch, Log: w.Log, Env: w.Env, Commands: w.Commands, Limits: w.Limits}
+	s := sandbox.Spec{Scratch: w.Scratch, Log: w.Log, Env: w.Env, Commands: w.Commands, Limits: w.Limits, Started: w.Started}
 	for _, layer := range w.Root {
 		s.Lower = append(s.Lower, layer.Dir)
 	}

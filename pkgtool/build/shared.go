@@ -200,7 +200,7 @@ func (e *Engine) receivePackage(ctx context.Context, dir, actionKey string, p re
 // "I built this", so what came from such a cache is not signed.
 func (e *Engine) pushShared(ctx context.Context, r *recipe.Recipe, actionKey, resultKey string, res *result) {
 	s := e.Shared
-	if s == nil || s.Push == nil || res.From != "" || !s.usable() {
+	if s == nil || s.Push == nil || res.From != "" || res.Resumed || !s.usable() {
 		return
 	}
 	pushed, err := e.push(ctx, r, actionKey, resultKey, res)

@@ -38,11 +38,14 @@ func initMain() int {
 		io.Copy(io.Discard, in)
 		os.Exit(1)
 	}()
+	answers := json.NewEncoder(out)
+	// The caller may be gone; then its end of the order ends this process.
+	o.started = func(n int) { _ = answers.Encode(outcome{Started: n}) }
 	result := setUp(o)
 	if result.Setup == "" {
 		result = runCommands(o)
 	}
-	if err := json.NewEncoder(out).Encode(result); err != nil {
+	if err := answers.Encode(result); err != nil {
 		return 1
 	}
 	return 0
@@ -76,7 +79,10 @@ func setUp(o order) outcome {
 
 // runCommands runs the commands in order until one fails.
 func runCommands(o order) outcome {
-	for _, c := range o.Commands {
+	for i, c := range o.Commands {
+		if o.started != nil {
+			o.started(i + 1)
+		}
 		if !o.Terminal && c.Name != "" {
 			fmt.Printf("==> %s\n", c.Name)
 		}

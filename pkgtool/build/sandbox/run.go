@@ -30,6 +30,8 @@ type order struct {
 	Terminal bool
 	Overlays []overlayOrder
 	Owners   bool
+
+	started func(n int) // in pid 1
 }
 
 // overlayOrder is an Overlay whose folders are symbolic links in Dir/lower:
@@ -39,8 +41,10 @@ type overlayOrder struct {
 	Lower  int
 }
 
-// outcome is what pid 1 answers, over file descriptor 4.
+// outcome is what pid 1 answers, over file descriptor 4: one for each command
+// that starts, and one at the end.
 type outcome struct {
+	Started int    `json:",omitempty"` // number of a command, from 1
 	Setup   string // what could not be set up
 	Errno   int    // the system's reason for it
 	Command string // the command that failed
@@ -142,7 +146,7 @@ func run(ctx context.Context, spec Spec, dir string) error {
 	outcomeW.Close()
 	logW.Close()
 
-	o := order{dir, len(spec.Lower), spec.Binds, spec.Commands, spec.Env, spec.Limits, spec.Terminal, nil, spec.Owners}
+	o := order{dir, len(spec.Lower), spec.Binds, spec.Commands, spec.Env, spec.Limits, spec.Terminal, nil, spec.Owners, nil}
 	for _, v := range spec.Overlays {
 		o.Overlays = append(o.Overlays, overlayOrder{v.Target, len(v.Lower)})
 	}
@@ -155,7 +159,18 @@ func run(ctx context.Context, spec Spec, dir string) error {
 		_ = json.NewEncoder(orderW).Encode(o)
 	})
 	wait.Go(func() {
-		_ = json.NewDecoder(io.LimitReader(outcomeR, 1<<20)).Decode(&result)
+		answers := json.NewDecoder(io.LimitReader(outcomeR, 1<<20))
+		for {
+			var answer outcome
+			if answers.Decode(&answer) != nil {
+				return
+			}
+			if answer.Started == 0 {
+				result = answer
+			} else if spec.Started != nil {
+				spec.Started(answer.Started - 1)
+			}
+		}
 	})
 	exit := cmd.Wait()
 	wait.Wait()

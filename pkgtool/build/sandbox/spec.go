@@ -25,6 +25,10 @@ type Spec struct {
 	// belongs to the caller, and chown does nothing.
 	Owners bool
 
+	// Started is told the number of each command, from 0, as it starts. May be
+	// nil.
+	Started func(n int)
+
 	// Terminal connects the commands with the caller's standard streams
 	// instead of Log, for a person who wants to look around.
 	Terminal bool
