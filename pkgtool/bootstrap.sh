@@ -146,6 +146,7 @@ test)
 		losetup mount
 		dash dash
 		partx util-linux
+		setcap libcap2-bin
 		setpriv util-linux
 		unshare util-linux
 		gpg gnupg

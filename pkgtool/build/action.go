@@ -174,13 +174,16 @@ func (e *Engine) packaging(r *recipe.Recipe, root *buildRoot, action string) (*p
 	for _, s := range r.Sources {
 		p.Sources = append(p.Sources, s.URLs...)
 	}
-	for _, pkg := range r.Packages {
-		for _, x := range pkg.Extra {
-			sum, err := e.digests.sum(filepath.Join(r.Dir(), x.From))
+	for i := range r.Packages {
+		for _, x := range additions(&r.Packages[i]) {
+			if x.from == "" {
+				continue
+			}
+			sum, err := e.digests.sum(filepath.Join(r.Dir(), x.from))
 			if err != nil {
 				return nil, err
 			}
-			p.Extra = append(p.Extra, digested{x.From, sum})
+			p.Extra = append(p.Extra, digested{x.from, sum})
 		}
 	}
 	return p, nil

@@ -35,32 +35,35 @@ func scriptInterpreter(head []byte) string {
 	return words[0]
 }
 
-// script makes a package need the program that runs one of its scripts.
-func (n *needFinder) script(i int, en entry) {
-	if en.kind != 0 || !en.executable || !wantsPrograms(en.path) {
+// script makes a package need the program that runs one of its scripts; head
+// is the beginning of the file.
+func (n *needFinder) script(i int, name string, head []byte) {
+	program := scriptInterpreter(head)
+	if program == "" || !wantsPrograms(name) || n.allowed("interpreter", "/"+name) || slices.Contains(n.r.Packages[i].NoAuto, "interpreter") {
 		return
 	}
-	program := scriptInterpreter(head(n.root, en.path, 256))
-	if program == "" || n.allowed("interpreter", "/"+en.path) || slices.Contains(n.r.Packages[i].NoAuto, "interpreter") {
-		return
+	if !n.program(i, program) {
+		n.problem("interpreter: /%s is run by %s, which no package has there; name a program in /usr/bin on its first line", name, program)
 	}
+}
+
+// program makes a package need a program, named by its path or, to be looked
+// for, by its name alone. It reports false for a path outside of the folders of
+// programs at which this recipe installs nothing.
+func (n *needFinder) program(i int, program string) bool {
 	owner, own := n.owner[strings.TrimPrefix(path.Clean(program), "/")]
 	if path.IsAbs(program) && !slices.Contains(programFolders, path.Dir(program)) {
-		switch {
-		case !own:
-			n.problem("interpreter: /%s is run by %s, which no package has there; name a program in /usr/bin on its first line", en.path, program)
-		case owner != i:
+		if own && owner != i {
 			n.sibling(i, owner)
 		}
-		return
+		return own
 	}
-	if owner, own = n.owner["usr/bin/"+path.Base(program)]; own {
-		if owner != i {
-			n.sibling(i, owner)
-		}
-		return
+	if owner, own = n.owner["usr/bin/"+path.Base(program)]; !own {
+		n.require(i, "interpreter", "cmd("+path.Base(program)+")")
+	} else if owner != i {
+		n.sibling(i, owner)
 	}
-	n.require(i, "interpreter", "cmd("+path.Base(program)+")")
+	return true
 }
 
 // wantsPrograms says whether what an executable file needs is needed by the

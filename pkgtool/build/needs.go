@@ -49,13 +49,36 @@ func findNeeds(root *os.Root, r *recipe.Recipe, divided [][]entry, buildRoot *bu
 			}
 		}
 	}
+	for i := range r.Packages {
+		for _, a := range additions(&r.Packages[i]) {
+			n.owner[a.path] = i
+			if path.Dir(a.path) == "usr/bin" && a.mode&0o111 != 0 {
+				n.provide(i, "cmd", "cmd("+path.Base(a.path)+")")
+			}
+		}
+	}
 	for i, files := range divided {
+		if err := n.units(i, files); err != nil {
+			return nil, err
+		}
+		for _, a := range additions(&r.Packages[i]) {
+			if a.mode&0o111 == 0 {
+				continue
+			}
+			begin, err := a.head(r, 256)
+			if err != nil {
+				return nil, err
+			}
+			n.script(i, a.path, begin)
+		}
 		for _, facts := range libraries[i] {
 			n.link(i, facts)
 		}
 		for _, en := range files {
 			n.follow(i, en)
-			n.script(i, en)
+			if en.kind == 0 && en.executable {
+				n.script(i, en.path, head(root, en.path, 256))
+			}
 		}
 	}
 	if len(n.problems) > 0 {

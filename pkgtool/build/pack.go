@@ -18,12 +18,13 @@ import (
 	"ashlar/pkgtool/pkgfile"
 
 	"github.com/bmatcuk/doublestar/v4"
+	"golang.org/x/sys/unix"
 )
 
 // packing is the version of how installed files become packages: how they are
 // divided and checked, and what is read from them. Raise it when that changes;
 // it packs everything again and compiles nothing.
-const packing = 1
+const packing = 2
 
 // pack divides what an action installed into packages and writes them into the
 // cache.
@@ -159,6 +160,9 @@ func packageInputs(root *os.Root, r *recipe.Recipe, pkg *recipe.Package, files [
 					return nil, err
 				}
 			}
+			if en.executable && f.Xattrs == nil && hasCapabilities(root, en.path) && !allowed(r, "setuid", "/"+en.path) {
+				return nil, fmt.Errorf("/%s was installed with capabilities; name them with a reason under modes (caps), or accept the loss under lint (setuid)", en.path)
+			}
 			if err := etcFile(r, &f); err != nil {
 				return nil, err
 			}
@@ -168,20 +172,18 @@ func packageInputs(root *os.Root, r *recipe.Recipe, pkg *recipe.Package, files [
 		place[f.Path] = len(inputs)
 		inputs = append(inputs, in)
 	}
-	for _, x := range pkg.Extra {
-		f := pkgfile.File{Path: strings.TrimPrefix(x.To, "/"), Type: pkgfile.TypeFile, Owner: "root", Group: "root", Mode: octal(x.Mode, 0o644)}
+	for _, x := range additions(pkg) {
+		f := pkgfile.File{Path: x.path, Type: pkgfile.TypeFile, Owner: "root", Group: "root", Mode: x.mode}
 		f.Config = modes.config(f.Path)
 		modes.apply(&f)
 		if _, twice := place[f.Path]; twice {
-			return nil, fmt.Errorf("extra %s: the build installs this file too", x.To)
+			return nil, fmt.Errorf("%s: /%s: the build installs this file too", x.key, x.path)
 		}
 		if err := etcFile(r, &f); err != nil {
 			return nil, err
 		}
 		place[f.Path] = len(inputs)
-		inputs = append(inputs, pkgfile.Input{File: f, Open: func() (io.ReadCloser, error) {
-			return os.OpenInRoot(r.Dir(), x.From)
-		}})
+		inputs = append(inputs, pkgfile.Input{File: f, Open: func() (io.ReadCloser, error) { return x.open(r) }})
 	}
 	for _, d := range pkg.Dirs {
 		f := pkgfile.File{Path: strings.TrimPrefix(d.Path, "/"), Type: pkgfile.TypeDir, Owner: orRoot(d.Owner), Group: orRoot(d.Group), Mode: octal(d.Mode, 0o755)}
@@ -207,6 +209,17 @@ func undeclared(r *recipe.Recipe, en entry) error {
 	return nil
 }
 
+// hasCapabilities reports whether the build gave a file capabilities.
+func hasCapabilities(root *os.Root, name string) bool {
+	f, err := root.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	size, err := unix.Fgetxattr(int(f.Fd()), recipe.CapabilityAttribute, nil)
+	return err == nil && size > 0
+}
+
 // etcFile refuses files in /etc that upgrades would overwrite.
 func etcFile(r *recipe.Recipe, f *pkgfile.File) error {
 	if strings.HasPrefix(f.Path, "etc/") && f.Type == pkgfile.TypeFile && !f.Config && !allowed(r, "etc-file", "/"+f.Path) {
@@ -216,14 +229,7 @@ func etcFile(r *recipe.Recipe, f *pkgfile.File) error {
 }
 
 // allowed reports whether lint.allow accepts a finding.
-func allowed(r *recipe.Recipe, id, name string) bool {
-	for _, a := range r.Lint.Allow {
-		if a.ID == id && (a.Path == "" || doublestar.MatchUnvalidated(a.Path, name)) {
-			return true
-		}
-	}
-	return false
-}
+func allowed(r *recipe.Recipe, id, name string) bool { return r.Allows(id, name) }
 
 func orRoot(account string) string {
 	if account == "" {
@@ -259,6 +265,11 @@ func (m *modeRules) apply(f *pkgfile.File) bool {
 		f.Owner, f.Group = orRoot(rule.Owner), orRoot(rule.Group)
 		if rule.Mode != "" {
 			f.Mode, given = octal(rule.Mode, f.Mode), true
+		}
+		if rule.Caps != "" && f.Type == pkgfile.TypeFile {
+			if value, err := recipe.ParseCaps(rule.Caps); err == nil { // checked with the recipe
+				f.Xattrs = map[string][]byte{recipe.CapabilityAttribute: value}
+			}
 		}
 	}
 	return given

@@ -1,5 +1,7 @@
 package recipe
 
+import "github.com/bmatcuk/doublestar/v4"
+
 // Finding is one kind of thing that is wrong with built files. A recipe can
 // accept it, with a reason, under lint.allow.
 type Finding struct {
@@ -10,6 +12,7 @@ type Finding struct {
 
 // Findings are all kinds that packing looks for, by id.
 var Findings = []Finding{
+	{"account", "owners of files are accounts that a package of the recipe brings", "add the account under users or groups"},
 	{"etc-file", "regular files in /etc are configuration, which upgrades merge", "name it under config, or install it below /usr"},
 	{"executable-stack", "no program or library wants to execute its stack", "mark hand-written assembly with .note.GNU-stack"},
 	{"interpreter", "programs and scripts are run by something that a package installs", "name a program in /usr/bin on the first line of a script"},
@@ -18,6 +21,7 @@ var Findings = []Finding{
 	{"setuid", "what runs with the rights of its owner is declared", "give it a mode and a reason under modes"},
 	{"soname", "every library that a program needs is in a package of its build root", "add the package with it to build.libs"},
 	{"symver", "every version of symbols that a program needs is in its library", "build it with the libraries of packages in build.libs only"},
+	{"unit", "programs that a unit starts are in a package", "install the program, or mend the unit"},
 }
 
 // FindingOf returns the kind with an id, or nil.
@@ -28,6 +32,16 @@ func FindingOf(id string) *Finding {
 		}
 	}
 	return nil
+}
+
+// Allows reports whether lint.allow accepts a finding for a file or name.
+func (r *Recipe) Allows(id, name string) bool {
+	for _, a := range r.Lint.Allow {
+		if a.ID == id && (a.Path == "" || a.Path == name || doublestar.MatchUnvalidated(a.Path, name)) {
+			return true
+		}
+	}
+	return false
 }
 
 // findingIDs are the ids of all kinds.

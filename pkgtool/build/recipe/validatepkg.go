@@ -76,6 +76,7 @@ func (r *Recipe) validatePackage(pkg *Package, at path, p *problems) {
 			p.add(here, "a setuid or setgid file needs a reason")
 		}
 	}
+	r.validateSystem(pkg, at, p)
 	validateTriggers(pkg.Triggers, at, p)
 	for i, d := range pkg.Dirs {
 		here := at.with("dirs", i)
