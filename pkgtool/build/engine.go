@@ -56,6 +56,7 @@ type Engine struct {
 	Failed func(ctx context.Context, f *FailedBuild)
 
 	digests *fileDigests
+	stage   *stage // makes roots without the seed; nil: with it
 }
 
 // Built is one package a build made or found.
@@ -228,8 +229,10 @@ func (e *Engine) makeResult(ctx context.Context, r *recipe.Recipe, root *buildRo
 		if err := e.Cache.writeJSON(done, "installed", name+".json"); err != nil {
 			return nil, err
 		}
-		if err := e.writeLast(a, actionKey); err != nil {
-			return nil, err
+		if e.stage == nil { // explanations are about builds with the seed
+			if err := e.writeLast(a, actionKey); err != nil {
+				return nil, err
+			}
 		}
 	}
 	e.report(Event{Kind: Packaging, Recipe: r.Name})
@@ -243,7 +246,9 @@ func (e *Engine) makeResult(ctx context.Context, r *recipe.Recipe, root *buildRo
 	if err := e.Cache.writeJSON(res, "results", resultKey+".json"); err != nil {
 		return nil, err
 	}
-	e.Cache.dropOlder(r.Name, actionKey)
+	if e.stage == nil {
+		e.Cache.dropOlder(r.Name, actionKey)
+	}
 	return res, nil
 }
 

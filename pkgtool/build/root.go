@@ -65,6 +65,9 @@ func (u *universe) find(name string) *builtPackage {
 // resolveRoot finds the packages of a root: tools with everything they need to
 // run, libraries with everything that linking with them needs.
 func (e *Engine) resolveRoot(r *recipe.Recipe, u *universe) (*buildRoot, error) {
+	if e.stage != nil {
+		return e.stage.root(r)
+	}
 	needs, err := r.Needs(e.Seed)
 	if err != nil {
 		return nil, err

@@ -31,7 +31,7 @@ func buildCommands(app *App) []*cobra.Command {
 	o.shared.buildFlags(cmd)
 	flags.StringVar(&o.attest, "attest", "", "folder for signed provenance (in-toto, SLSA) and bills of materials (SPDX) of the packages")
 	o.executor.flags(cmd)
-	cmd.AddCommand(buildVerify(app))
+	cmd.AddCommand(buildVerify(app), buildSelfHost(app))
 	return []*cobra.Command{cmd}
 }
 
