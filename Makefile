@@ -12,6 +12,8 @@
 #   make bench  pkgtool beside its rivals: one table, and build/bench/results.json
 #   make bench-install   one group of it; tests/bench/README.md names them
 #   make bench-go        the benchmarks of the Go packages
+#   make selfhost  build everything again without Debian's tool chain, on the packages of
+#               the first build alone, and say what came out equal (hours)
 #   make crash  kill transactions at every system call, and cut the power (root)
 #   make clean  remove build/ (the cache in ~/.cache/ashlar stays)
 
@@ -24,7 +26,7 @@ export CGO_ENABLED = 0
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help iso test unit bench bench-go crash boot clean build/pkgtool build/pkgtool-objects build/pkgtool-buildkit
+.PHONY: help iso test unit bench bench-go selfhost crash boot clean build/pkgtool build/pkgtool-objects build/pkgtool-buildkit
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -64,6 +66,9 @@ bench-go:
 bench-%: build/pkgtool
 	@pkgtool/bootstrap.sh bench
 	@$(FIND_GO) && $$go build -o build/bench/bench ./tests/bench && build/bench/bench $*
+
+selfhost: build/pkgtool
+	@build/pkgtool build selfhost --recipes recipes
 
 crash:
 	@pkgtool/bootstrap.sh test
