@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -88,12 +87,7 @@ func (o *verifyOptions) run(ctx context.Context, app *App, names []string) error
 	if _, err := o.shared.open(engine, o.recipes, signer); err != nil {
 		return err
 	}
-	again, err := o.stranger(engine)
-	if err != nil {
-		return err
-	}
-	defer again.close()
-	again.app = app
+	again := o.stranger(app, engine)
 	result := verifyResult{Schema: 1, Same: true, Varied: again.varied()}
 	result.Recipes, err = engine.Verify(ctx, names, build.Verification{
 		Parallel: o.parallel, Again: again.build, Seen: again.seen, Keep: o.keep,
@@ -194,38 +188,16 @@ type stranger struct {
 	app     *App
 	options *verifyOptions
 	engine  *build.Engine
-	place   string // where folders are shown; "" where none are
+	place   string // where folders are shown; "" where none can be
 }
 
-// stranger makes the folders under which a stranger sees the host's.
-func (o *verifyOptions) stranger(engine *build.Engine) (*stranger, error) {
-	s := &stranger{options: o, engine: engine}
-	if o.sameUser || !elsewhere.Stranger() {
-		return s, nil
+// stranger makes ready for second builds.
+func (o *verifyOptions) stranger(app *App, engine *build.Engine) *stranger {
+	s := &stranger{app: app, options: o, engine: engine}
+	if !o.sameUser && elsewhere.Stranger() {
+		s.place = elsewhere.Base()
 	}
-	dir, err := os.MkdirTemp("", "ashlar-elsewhere-")
-	if err != nil {
-		return nil, err
-	}
-	s.place = dir
-	for _, sub := range []string{"", "cache", "project", "own"} {
-		err = errors.Join(err, os.MkdirAll(filepath.Join(dir, sub), 0o755), os.Chmod(filepath.Join(dir, sub), 0o755))
-	}
-	if err != nil {
-		s.close()
-		return nil, err
-	}
-	return s, nil
-}
-
-// close removes the folders, which are empty on the host.
-func (s *stranger) close() {
-	if s.place == "" {
-		return
-	}
-	for _, sub := range []string{"cache", "project", "own", ""} {
-		os.Remove(filepath.Join(s.place, sub))
-	}
+	return s
 }
 
 // seen is where the stranger sees a path of the engine's cache.

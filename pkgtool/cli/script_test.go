@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"testing"
 
+	"ashlar/pkgtool/build/elsewhere"
 	"ashlar/pkgtool/build/sandbox"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -19,6 +20,7 @@ var update = flag.Bool("update", false, "update the golden files inside the scri
 
 func TestMain(m *testing.M) {
 	sandbox.MaybeInit() // does not return in pid 1 of a build
+	elsewhere.MaybeEnter()
 	testscript.Main(m, map[string]func(){
 		"pkgtool": func() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 		"index":   func() { os.Exit(indexProgram()) },

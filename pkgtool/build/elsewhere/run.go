@@ -34,7 +34,18 @@ type Order struct {
 // Show is a folder of the host under another path.
 type Show struct {
 	Folder string
-	As     string // an existing folder; what it holds is hidden meanwhile
+	As     string // below [Base]
+}
+
+// Base is a folder that everybody may enter. What the program is shown lies
+// below it; what the host has there the program does not see.
+func Base() string {
+	for _, dir := range []string{"/mnt", "/media", "/srv"} {
+		if info, err := os.Stat(dir); err == nil && info.IsDir() {
+			return dir
+		}
+	}
+	return "/tmp"
 }
 
 // Nobody is the number of the ordinary user that root becomes.
@@ -140,6 +151,7 @@ func MaybeEnter() {
 func enter() error {
 	// What counts for one thread has to be done in the one that executes.
 	runtime.LockOSThread()
+	unix.Umask(0o022)
 	var o Order
 	if err := json.NewDecoder(os.NewFile(3, "order")).Decode(&o); err != nil {
 		return fmt.Errorf("read the order: %w", err)
@@ -149,10 +161,8 @@ func enter() error {
 			return fmt.Errorf("separate mounts from the host: %w", err)
 		}
 	}
-	for _, s := range o.Shows {
-		if err := show(s, o.User != 0); err != nil {
-			return fmt.Errorf("show %s as %s: %w", s.Folder, s.As, err)
-		}
+	if err := showAll(o); err != nil {
+		return err
 	}
 	if o.HostName != "" {
 		if err := unix.Sethostname([]byte(o.HostName)); err != nil {
@@ -185,20 +195,49 @@ func enter() error {
 // userNamespace is the descriptor under which Run hands it on.
 const userNamespace = 4
 
-// show mounts a folder; mapped makes what is root's the ordinary user's.
-func show(s Show, mapped bool) error {
-	tree, err := unix.OpenTree(unix.AT_FDCWD, s.Folder, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
-	if err != nil {
+// showAll mounts the folders below an empty Base. They are opened before: they
+// may themselves lie there.
+func showAll(o Order) error {
+	if len(o.Shows) == 0 {
+		return nil
+	}
+	var trees []int
+	for _, s := range o.Shows {
+		tree, err := openTree(s.Folder, o.User != 0)
+		if err != nil {
+			return fmt.Errorf("show %s: %w", s.Folder, err)
+		}
+		defer unix.Close(tree)
+		trees = append(trees, tree)
+	}
+	if err := unix.Mount("tmpfs", Base(), "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755,size=1m"); err != nil {
 		return err
 	}
-	defer unix.Close(tree)
-	if mapped {
-		attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: userNamespace}
-		if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, attr); err != nil {
-			return fmt.Errorf("its file system has no idmapped mounts: %w", err)
+	for i, s := range o.Shows {
+		err := os.MkdirAll(s.As, 0o755)
+		if err == nil {
+			err = unix.MoveMount(trees[i], "", unix.AT_FDCWD, s.As, unix.MOVE_MOUNT_F_EMPTY_PATH)
+		}
+		if err != nil {
+			return fmt.Errorf("show %s as %s: %w", s.Folder, s.As, err)
 		}
 	}
-	return unix.MoveMount(tree, "", unix.AT_FDCWD, s.As, unix.MOVE_MOUNT_F_EMPTY_PATH)
+	return nil
+}
+
+// openTree returns a mount of a folder; mapped makes what is root's the ordinary
+// user's.
+func openTree(dir string, mapped bool) (int, error) {
+	tree, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil || !mapped {
+		return tree, err
+	}
+	attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: userNamespace}
+	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, attr); err != nil {
+		unix.Close(tree)
+		return 0, fmt.Errorf("its file system has no idmapped mounts: %w", err)
+	}
+	return tree, nil
 }
 
 // useCores leaves the first n of the cores that this process may use.
