@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -94,6 +95,9 @@ func belowMoved(name string) bool {
 	return false
 }
 
+// translatedManual matches manual pages that are not in English, and plain.
+var translatedManual = regexp.MustCompile(`^usr/share/man/[a-z]{2,3}([_.@][A-Za-z0-9@._-]+)?/man[0-9n]`)
+
 // inSplit reports whether an entry is in a standard set.
 func inSplit(root *os.Root, split string, en entry) bool {
 	name := en.path
@@ -105,6 +109,8 @@ func inSplit(root *os.Root, split string, en entry) bool {
 		return below("usr/lib/debug")
 	case "static":
 		return below("usr/lib") && strings.HasSuffix(name, ".a")
+	case "locale":
+		return below("usr/share/locale") || translatedManual.MatchString(name)
 	case "doc":
 		return below("usr/share/man", "usr/share/info", "usr/share/doc", "usr/share/gtk-doc")
 	case "dev":

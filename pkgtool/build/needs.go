@@ -27,7 +27,7 @@ var loaders = []string{"/lib64/ld-linux-x86-64.so.2", "/usr/lib/ld-linux-x86-64.
 // and adds what the recipe says. It refuses programs that would not run on an
 // installed system.
 func findNeeds(root *os.Root, r *recipe.Recipe, divided [][]entry, buildRoot *buildRoot) ([]needs, error) {
-	n := &needFinder{root: root, r: r, owner: map[string]int{}, sonames: map[string]int{}, defined: map[string]map[string]bool{}, pkgconfigs: map[string]int{}}
+	n := &needFinder{root: root, r: r, owner: map[string]int{}, sonames: map[string]int{}, defined: map[string]map[string]bool{}, pkgconfigs: map[string]int{}, modules: map[string]int{}}
 	n.outside = newUniverse(buildRoot.packages)
 	n.requires = make([]map[string]bool, len(divided))
 	n.provides = make([]map[string]bool, len(divided))
@@ -47,8 +47,14 @@ func findNeeds(root *os.Root, r *recipe.Recipe, divided [][]entry, buildRoot *bu
 			if facts != nil {
 				libraries[i] = append(libraries[i], facts)
 			}
+			for _, look := range []func(int, entry) error{n.python, n.perl, n.kernel} {
+				if err := look(i, en); err != nil {
+					return nil, fmt.Errorf("/%s: %w", en.path, err)
+				}
+			}
 		}
 	}
+	n.settle()
 	for i := range r.Packages {
 		for _, a := range additions(&r.Packages[i]) {
 			n.owner[a.path] = i
@@ -122,6 +128,8 @@ type needFinder struct {
 	sonames    map[string]int             // of libraries of this recipe -> package; -1 for private ones
 	defined    map[string]map[string]bool // by library of this recipe: sets of symbols
 	pkgconfigs map[string]int
+	modules    map[string]int // python(...), perl(...), kmod(...) of this recipe -> package
+	wants      []want
 	requires   []map[string]bool
 	provides   []map[string]bool
 	problems   []string
