@@ -71,8 +71,12 @@ type Built struct {
 
 // Open returns an engine for the recipes below dir on this host: its seed.lock,
 // the host's mirrors and the user's cache.
-func Open(dir string) (*Engine, error) {
-	tree, err := recipe.LoadTree(dir, "x86_64")
+func Open(dir string) (*Engine, error) { return OpenWith(dir, nil) }
+
+// OpenWith is Open with values of options by recipe and option, which win over
+// those of the tree.
+func OpenWith(dir string, options map[string]map[string]string) (*Engine, error) {
+	tree, err := recipe.LoadTreeWith(dir, recipe.Settings{Arch: "x86_64", Options: options})
 	if err != nil {
 		return nil, err
 	}

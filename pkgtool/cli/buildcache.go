@@ -66,7 +66,9 @@ func (o *cacheOptions) open(app *App) (*build.Engine, *shared.Config, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	engine.Report = BuildReporter(app)
+	report, closeReport := BuildReporter(app)
+	defer closeReport()
+	engine.Report = report
 	config, err := o.shared.open(engine, o.recipes, signer)
 	return engine, config, err
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -14,11 +15,22 @@ import (
 // heartbeat is how often a person hears what is still being built.
 const heartbeat = 30 * time.Second
 
-// BuildReporter tells a person what an engine does, one line for each event,
-// and now and then which builds are still at work.
-func BuildReporter(app *App) func(build.Event) {
+// BuildReporter tells a person what an engine does: one line for each event
+// that matters, and which builds are at work, for how long, and what is left. On
+// a terminal the latter are moving lines; elsewhere it is said now and then. Call
+// done at the end.
+func BuildReporter(app *App) (report func(build.Event), done func()) {
 	r := &buildReporter{app: app, fetching: map[string]bool{}, running: map[string]*runningBuild{}}
-	return r.report
+	out, ok := app.Err.(*os.File)
+	if !ok || !terminal(app.Err) || app.Quiet || os.Getenv("TERM") == "dumb" {
+		return r.report, func() {}
+	}
+	live := newLiveBuild(out)
+	closed := sync.OnceFunc(live.close)
+	return func(ev build.Event) {
+		live.follow(ev)
+		live.above(func() { r.tell(ev) })
+	}, closed
 }
 
 type buildReporter struct {
@@ -40,8 +52,18 @@ func (r *buildReporter) report(ev build.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.follow(ev)
+	r.tell(ev)
+}
+
+// tell writes the line of an event, if it has one.
+func (r *buildReporter) tell(ev build.Event) {
 	app := r.app
 	switch ev.Kind {
+	case build.Progress:
+	case build.Testing:
+		if app.Verbose {
+			app.Say("%-10s %s %s", ev.Kind, ev.Recipe, ev.Text)
+		}
 	case build.Fetching:
 		// One line for what is not in the cache, however often it is told.
 		if id := ev.Recipe + "\x00" + ev.Text; !r.fetching[id] && ev.Done < ev.Total {

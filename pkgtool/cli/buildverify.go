@@ -79,7 +79,9 @@ func (o *verifyOptions) run(ctx context.Context, app *App, names []string) error
 	if err != nil {
 		return err
 	}
-	engine.Report = BuildReporter(app)
+	report, closeReport := BuildReporter(app)
+	defer closeReport()
+	engine.Report = report
 	signer, err := packagerKey(app)
 	if err != nil {
 		return err

@@ -52,7 +52,9 @@ ashlar-NAME.iso with a manifest beside it. What has not changed is not done agai
 				return err
 			}
 			o.Engine.Jobs, o.Engine.Parallel, o.Engine.KeepGoing = jobs, parallel, keepGoing
-			o.Engine.Report = BuildReporter(app)
+			report, closeReport := BuildReporter(app)
+			defer closeReport()
+			o.Engine.Report = report
 			o.Image = image
 			o.Progress = func(step string) { app.Say("%-10s %s", "step", step) }
 			result, err := release.Image(cmd.Context(), o)

@@ -197,3 +197,25 @@ func TestSchemaKnowsConditions(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatStandsOnWhat(t *testing.T) {
+	dir := folder(t,
+		"app/recipe.yaml", small("app", "libs: [lib-dev]", "name: app"),
+		"tool/recipe.yaml", small("tool", "tools: [app]", "name: tool"),
+		"lib/recipe.yaml", small("lib", "", "name: lib", "name: lib-dev, split: dev"),
+		"alone/recipe.yaml", strings.Replace(good, "name: a\n", "name: alone\n", 1),
+		"pipelines/g/p.yaml", pipeline)
+	tree, err := LoadTree(dir, "x86_64")
+	if err != nil || tree.Err() != nil {
+		t.Fatal(err, tree.Err())
+	}
+	got, err := tree.Dependents([]string{"lib-dev"}, seedNames{"make"})
+	if err != nil || strings.Join(got, " ") != "app lib tool" {
+		t.Errorf("%v %v", got, err)
+	}
+	for file, want := range map[string]string{"lib/x.patch": "lib", "pipelines/g/p.yaml": "alone", "pipelines/g/q.yaml": "", "README.md": "", "../lib": ""} {
+		if got := strings.Join(tree.Touched([]string{dir + "/" + file}), " "); got != want {
+			t.Errorf("%s touches %q, not %q", file, got, want)
+		}
+	}
+}

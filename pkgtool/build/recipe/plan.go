@@ -41,6 +41,18 @@ func (r *Recipe) Tools() []string {
 	if style := r.style(); style != nil {
 		tools = append(tools, style.Tools...)
 	}
+	for _, name := range r.pipelines() {
+		if pipeline := r.tree.pipelines[name]; pipeline != nil {
+			tools = append(tools, pipeline.Tools...)
+		}
+	}
+	slices.Sort(tools)
+	return slices.Compact(tools)
+}
+
+// pipelines are the names of those that the recipe's steps use.
+func (r *Recipe) pipelines() []string {
+	var names []string
 	for _, name := range PhaseNames {
 		before, main, after := r.Phases.phase(name)
 		lists := [][]Step{*before, *main, *after}
@@ -48,16 +60,13 @@ func (r *Recipe) Tools() []string {
 			_, styled, _ := style.Phases.phase(name)
 			lists = append(lists, *styled)
 		}
-		for _, steps := range lists {
-			for _, step := range steps {
-				if pipeline := r.tree.pipelines[step.Use]; pipeline != nil {
-					tools = append(tools, pipeline.Tools...)
-				}
+		for _, step := range slices.Concat(lists...) {
+			if step.Use != "" {
+				names = append(names, step.Use)
 			}
 		}
 	}
-	slices.Sort(tools)
-	return slices.Compact(tools)
+	return names
 }
 
 // Env are the variables that style and recipe add to the standard ones.
