@@ -70,7 +70,9 @@ func (o *selfHostOptions) run(ctx context.Context, app *App, names []string) err
 		return err
 	}
 	engine.Jobs, engine.Parallel = o.jobs, o.parallel
-	engine.Report = BuildReporter(app)
+	report, closeReport := BuildReporter(app)
+	defer closeReport()
+	engine.Report = report
 	rebuilt, err := engine.SelfHost(ctx, stage, names, o.rounds)
 	if err != nil {
 		return err
