@@ -13,13 +13,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"ashlar/pkgtool/build/buildkit"
+	"ashlar/pkgtool/build/buildkit/inside"
 
 	"github.com/moby/buildkit/client"
+	"golang.org/x/sys/unix"
 )
 
 // daemonVersion is that which pkgtool/bootstrap.sh installs.
@@ -91,6 +95,7 @@ func (d *daemon) start() {
 			cmd.Process.Kill()
 			<-ended
 		}
+		d.tidy()
 		if d.t.Failed() {
 			text, _ := os.ReadFile(log.Name())
 			d.t.Logf("the daemon at %s said:\n%s", d.address, text[max(0, len(text)-3000):])
@@ -117,8 +122,41 @@ func (d *daemon) start() {
 
 // kill ends the daemon as a crash of its machine would.
 func (d *daemon) kill() {
-	check(d.t, d.process.Kill())
+	if err := d.process.Kill(); err != nil {
+		d.t.Error(err)
+	}
 	<-d.ended
+}
+
+// containers are the processes that are pid 1 of this daemon's containers.
+func (d *daemon) containers() []int {
+	var pids []int
+	list, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, name := range list {
+		line, _ := os.ReadFile(name)
+		mounts, _ := os.ReadFile(filepath.Join(filepath.Dir(name), "mountinfo"))
+		if strings.HasPrefix(string(line), inside.Program+"/") && strings.Contains(string(mounts), d.dir) {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// tidy takes away what a killed daemon left: mounts, and runc's notes.
+func (d *daemon) tidy() {
+	mounts, _ := os.ReadFile("/proc/self/mountinfo")
+	for line := range strings.Lines(string(mounts)) {
+		if at := strings.Fields(line)[4]; strings.HasPrefix(at, d.dir+"/") {
+			unix.Unmount(at, unix.MNT_DETACH)
+		}
+	}
+	notes, _ := filepath.Glob("/run/runc/*/state.json")
+	for _, name := range notes {
+		if text, _ := os.ReadFile(name); strings.Contains(string(text), d.dir) {
+			exec.Command("runc", "delete", "--force", filepath.Base(filepath.Dir(name))).Run()
+		}
+	}
 }
 
 // authority issues certificates.

@@ -1,6 +1,7 @@
 package farm
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -24,7 +25,7 @@ func do(what string, args []string) int {
 		case "surroundings":
 			return os.WriteFile("/dest/surroundings", []byte(surroundings()), 0o644)
 		case "tree":
-			return tree()
+			return install()
 		case "tree-again": // what the first command left in /build is still there
 			data, err := os.ReadFile("/build/objects/made")
 			if err != nil {
@@ -41,6 +42,14 @@ func do(what string, args []string) int {
 			return err
 		case "put":
 			return os.WriteFile(filepath.Join("/dest", args[0]), []byte(args[1]), 0o644)
+		case "install": // a file of the package, with all that is known of the libraries
+			name := filepath.Join(os.Getenv("DESTDIR"), args[0])
+			text := fmt.Sprintln(args[0])
+			for _, lib := range []string{"/usr/include/lib.h", "/usr/include/lib.h2"} {
+				data, _ := os.ReadFile(lib)
+				text += string(data)
+			}
+			return errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(text), 0o644))
 		case "print":
 			fmt.Println(args[0])
 			return nil
@@ -135,8 +144,8 @@ func surroundings() string {
 	return out.String()
 }
 
-// tree installs one of each kind of file.
-func tree() error {
+// install installs one of each kind of file.
+func install() error {
 	for _, dir := range []string{"/dest/usr/bin", "/dest/usr/empty", "/dest/private"} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err

@@ -189,3 +189,18 @@ func TestMuchOutput(t *testing.T) {
 		t.Errorf("%d lines of 200001", n)
 	}
 }
+
+// TestWhatItCosts tells how long a work takes that does nothing: here, and on a
+// farm that has everything.
+func TestWhatItCosts(t *testing.T) {
+	f := newFarm(t, startDaemon(t, newAuthority(t)))
+	for _, c := range []struct {
+		where string
+		run   build.Executor
+	}{{"here", build.Local}, {"the farm, first", f}, {"the farm", f}} {
+		w, _ := newWork(t, []string{"print", "hello"})
+		start := time.Now()
+		check(t, c.run.Run(t.Context(), w))
+		t.Logf("%s: %v", c.where, time.Since(start).Round(time.Millisecond))
+	}
+}

@@ -54,6 +54,9 @@ func Unpack(r io.Reader, dir string, bounds Bounds) error {
 	if _, err := io.Copy(io.Discard, io.LimitReader(z, window)); err != nil {
 		return fmt.Errorf("read a packed folder: %w", err)
 	}
+	if u.entries == 0 { // the folder itself is always packed
+		return fmt.Errorf("read a packed folder: %w", io.ErrUnexpectedEOF)
+	}
 	return u.finish()
 }
 
