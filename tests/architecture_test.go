@@ -44,6 +44,7 @@ var rooms = []struct {
 	{"tests/conformance", []string{"repo"}},
 	{"tests/crash", nil},
 	{"tests/hostile", nil},
+	{"tests/recipes", nil},
 	{"tests/attack", nil},
 	{"tests/places", nil},
 	{"tests/farm", nil},
