@@ -20,7 +20,8 @@ func setLimits(o order) error {
 		{unix.RLIMIT_NOFILE, 1024, 65536},
 		{unix.RLIMIT_STACK, 8 << 20, unix.RLIM_INFINITY},
 		{unix.RLIMIT_FSIZE, uint64(o.Limits.File), uint64(o.Limits.File)},
-		{unix.RLIMIT_NPROC, 16384, 16384},
+		// A second line behind the meter, which says what happened.
+		{unix.RLIMIT_NPROC, uint64(2*o.Limits.Processes + 64), uint64(2*o.Limits.Processes + 64)},
 	} {
 		var now unix.Rlimit
 		if err := unix.Getrlimit(l.what, &now); err != nil {

@@ -70,8 +70,8 @@ type Watch struct {
 func NewWatch(limits Limits, stop func(reason error)) *Watch {
 	l := limits.orDefault()
 	w := &Watch{limits: l, stop: stop}
-	w.wall = time.AfterFunc(l.Wall, func() { stop(&LimitError{fmt.Sprintf("it ran longer than %v", l.Wall)}) })
-	w.silence = time.AfterFunc(l.Silence, func() { stop(&LimitError{fmt.Sprintf("it printed nothing for %v", l.Silence)}) })
+	w.wall = time.AfterFunc(l.Wall, func() { stop(tooLong(l)) })
+	w.silence = time.AfterFunc(l.Silence, func() { stop(tooSilent(l)) })
 	return w
 }
 
@@ -83,7 +83,7 @@ func (w *Watch) Printed(n int) bool {
 	if w.bytes <= w.limits.Log {
 		return true
 	}
-	w.stop(&LimitError{fmt.Sprintf("it printed more than %d bytes", w.limits.Log)})
+	w.stop(tooLoud(w.limits))
 	return false
 }
 

@@ -151,6 +151,12 @@ func run(ctx context.Context, spec Spec, dir string) error {
 		o.Overlays = append(o.Overlays, overlayOrder{v.Target, len(v.Lower)})
 	}
 	watch := newWatch(ctx, spec, cmd.Process)
+	if !spec.Terminal {
+		m := &meter{limits: spec.Limits, pid: cmd.Process.Pid, folders: written(spec, dir), stop: watch.kill}
+		done := make(chan struct{})
+		defer close(done)
+		go m.measure(done)
+	}
 	var result outcome
 	var wait sync.WaitGroup
 	wait.Go(func() { watch.copyLog(logR) })
@@ -237,11 +243,11 @@ func newWatch(ctx context.Context, spec Spec, process *os.Process) *watch {
 	w := &watch{spec: spec, process: process}
 	l := spec.Limits
 	w.wall = time.AfterFunc(l.Wall, func() {
-		w.kill(&LimitError{fmt.Sprintf("it ran longer than %v", l.Wall)})
+		w.kill(tooLong(l))
 	})
 	if !spec.Terminal {
 		w.silence = time.AfterFunc(l.Silence, func() {
-			w.kill(&LimitError{fmt.Sprintf("it printed nothing for %v", l.Silence)})
+			w.kill(tooSilent(l))
 		})
 	}
 	cancel := context.AfterFunc(ctx, func() { w.kill(context.Cause(ctx)) })
@@ -270,7 +276,7 @@ func (w *watch) copyLog(r io.Reader) {
 			}
 			total += int64(n)
 			if total > w.spec.Limits.Log {
-				w.kill(&LimitError{fmt.Sprintf("it printed more than %d bytes", w.spec.Limits.Log)})
+				w.kill(tooLoud(w.spec.Limits))
 			} else if _, werr := w.spec.Log.Write(buf[:n]); werr != nil {
 				w.kill(fmt.Errorf("write the log: %w", werr))
 			}

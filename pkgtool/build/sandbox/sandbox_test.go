@@ -65,6 +65,32 @@ func probe(what string, args []string) int {
 			os.Chmod(dir, 0)
 		}
 		unix.Mkfifo("/build/fifo", 0)
+	case "hoard":
+		var all [][]byte
+		for {
+			block := bytes.Repeat([]byte{1}, 8<<20)
+			all = append(all, block)
+			time.Sleep(5 * time.Millisecond)
+			if len(all) > 1000 {
+				return 9
+			}
+		}
+	case "crowd":
+		for range 2000 {
+			if err := exec.Command("/bin/probe", "probe", "sleep").Start(); err != nil {
+				time.Sleep(time.Minute)
+			}
+		}
+		return 9
+	case "fill":
+		for i := range 1000 {
+			if err := os.WriteFile(fmt.Sprintf("%s/%d", args[0], i), make([]byte, 4<<20), 0o644); err != nil {
+				fmt.Println(err)
+				return 1
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		return 9
 	case "daemon":
 		// A process that stays behind, in a session of its own.
 		cmd := exec.Command("/bin/probe", "probe", "sleep")
@@ -358,13 +384,17 @@ func TestEnds(t *testing.T) {
 		{"sleep", Limits{Wall: 300 * time.Millisecond}, "stopped: it ran longer than 300ms"},
 		{"sleep", Limits{Silence: 300 * time.Millisecond}, "stopped: it printed nothing for 300ms"},
 		{"flood", Limits{Log: 100_000}, "stopped: it printed more than 100000 bytes"},
+		{"hoard", Limits{Memory: 200 << 20}, "stopped: its processes took more than 200MiB of memory together"},
+		{"crowd", Limits{Processes: 100}, "stopped: it ran more than 100 processes and threads at one time"},
+		{"fill /build", Limits{Disk: 64 << 20}, "stopped: it wrote more than 64MiB to the disk"},
+		{"fill /usr", Limits{Disk: 64 << 20}, "stopped: it wrote more than 64MiB to the disk"},
 		{"daemon", Limits{}, ""},
 		{"lock-up", Limits{}, ""},
 	} {
 		f := newFixture(t)
 		f.spec.Limits = c.limits
 		start := time.Now()
-		err := f.run(t, c.probe)
+		err := f.run(t, strings.Fields(c.probe)...)
 		if fmt.Sprint(err) != c.want && !(err == nil && c.want == "") {
 			t.Errorf("%s: got %v, want %q\n%.2000s", c.probe, err, c.want, f.log)
 		}

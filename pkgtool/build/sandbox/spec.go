@@ -65,6 +65,10 @@ type Limits struct {
 	Log     int64         // bytes of output; default 512 MiB
 	File    int64         // bytes of one file; default 64 GiB
 	Tmp     int64         // bytes in /tmp; default 4 GiB
+
+	Disk      int64 // bytes of everything written to disk; default 64 GiB
+	Memory    int64 // bytes of all processes together, without what they share; default no limit
+	Processes int   // processes and threads at one time; default 16384
 }
 
 func (l Limits) orDefault() Limits {
@@ -82,6 +86,12 @@ func (l Limits) orDefault() Limits {
 	}
 	if l.Tmp == 0 {
 		l.Tmp = 4 << 30
+	}
+	if l.Disk == 0 {
+		l.Disk = 64 << 30
+	}
+	if l.Processes == 0 {
+		l.Processes = 16384
 	}
 	return l
 }
@@ -133,7 +143,10 @@ func (e *ExitError) Error() string {
 }
 
 // LimitError is a run that was ended because it reached a limit.
-type LimitError struct{ What string }
+type LimitError struct {
+	What  string // what it did
+	Limit string // which limit that is: time, silence, log, disk, memory or processes
+}
 
 func (e *LimitError) Error() string { return "stopped: " + e.What }
 
