@@ -193,7 +193,7 @@ func (e *Engine) provideRecipe(r *recipe.Recipe, w *workFolders) error {
 // limits are those of a recipe as the sandbox takes them.
 func limits(r *recipe.Recipe) sandbox.Limits {
 	b := r.Build.Limits.Bounds()
-	return sandbox.Limits{Wall: b.Time, Silence: b.Silence, Log: b.Log}
+	return sandbox.Limits{Wall: b.Time, Silence: b.Silence, Log: b.Log, Disk: b.Disk, Memory: b.Memory, Processes: b.Processes}
 }
 
 // commands turns an action's steps into commands of the sandbox.
@@ -257,7 +257,11 @@ func (e *Engine) explainFailure(ctx context.Context, w *Work, name string, log *
 	if nearlyFull(folders.build) {
 		return fault.Mark(fmt.Errorf("%w\nthe file system of the cache is full", text), fault.Failed, diskHint)
 	}
-	return fault.Mark(text, fault.Failed, "pkgtool build "+w.Recipe+" --shell-on-failure shows the build as it stopped; --resume goes on with the step that failed")
+	text = fault.Mark(text, fault.Failed, "pkgtool build "+w.Recipe+" --shell-on-failure shows the build as it stopped; --resume goes on with the step that failed")
+	if limit != nil {
+		text = fault.Mark(text, fault.Failed, "if it needs more, raise build.limits."+limit.Limit+" in its recipe")
+	}
+	return text
 }
 
 // tail returns the last lines, indented.

@@ -145,7 +145,7 @@ func (e *Engine) provideFile(ctx context.Context, fetcher *source.Fetcher, s *re
 		return err
 	}
 	if s.Unpacked() {
-		return source.Unpack(ctx, file, into, s.StripCount())
+		return source.UnpackNamed(ctx, baseName(s.URLs[0]), file, into, s.StripCount())
 	}
 	return copyFile(file, filepath.Join(sources, baseName(s.URLs[0])), 0o644)
 }

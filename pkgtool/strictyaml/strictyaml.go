@@ -138,7 +138,7 @@ func positioned(name string, err error) error {
 	var y yaml.Error
 	if errors.As(err, &y) && y.GetToken() != nil {
 		p := y.GetToken().Position
-		return &Error{name, p.Line, p.Column, y.GetMessage()}
+		return &Error{name, p.Line, p.Column, wrongType(y.GetMessage())}
 	}
 	return fmt.Errorf("%s: %w", name, err)
 }

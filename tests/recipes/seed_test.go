@@ -36,6 +36,16 @@ func writeSeed(name string) error {
 			return err
 		}
 	}
+	// The locale in which builds run; without it bash complains.
+	locale, err := filepath.Glob("/usr/lib/locale/C.utf8/*")
+	if err != nil {
+		return err
+	}
+	for _, file := range append(locale, "/usr/lib/locale/C.utf8/LC_MESSAGES/SYS_LC_MESSAGES") {
+		if data, err := os.ReadFile(file); err == nil {
+			members[file[1:]] = data
+		}
+	}
 	deb, err := debian(members)
 	if err != nil {
 		return err

@@ -148,7 +148,7 @@ type Limits struct {
 	Memory    string `yaml:"memory,omitempty" json:"memory,omitempty" jsonschema_description:"Of all processes together, such as 8GiB. Default: none."`
 	Disk      string `yaml:"disk,omitempty" json:"disk,omitempty" jsonschema_description:"Of everything the build writes, such as 40GiB. Default: 64GiB."`
 	Log       string `yaml:"log,omitempty" json:"log,omitempty" jsonschema_description:"Of output, such as 1GiB. Default: 512MiB."`
-	Processes int    `yaml:"processes,omitempty" json:"processes,omitempty" jsonschema:"minimum=1" jsonschema_description:"At one time. Default: 32768."`
+	Processes int    `yaml:"processes,omitempty" json:"processes,omitempty" jsonschema:"minimum=1" jsonschema_description:"Processes and threads at one time. Default: 16384."`
 }
 
 // HasDebug says whether debugging symbols become a package.

@@ -1,7 +1,9 @@
 package recipe
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -205,7 +207,7 @@ func (r *Recipe) validateURLs(s *Source, at path, p *problems) {
 		switch u.Scheme {
 		case "mirror", "https", "gomod":
 			if u.Host == "" || u.User != nil {
-				p.add(at.with("urls", j), "%q has no host, or a password in it", raw)
+				p.add(at.with("urls", j), "%q has no host, or a password in it", u.Redacted())
 			}
 		case "":
 			r.checkFile(at.with("urls", j), raw, p)
@@ -296,8 +298,14 @@ func (r *Recipe) checkFile(at path, name string, p *problems) {
 	defer root.Close()
 	info, err := root.Stat(name)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		p.add(at, "%q is not in the recipe's folder", name)
 	case err != nil:
-		p.add(at, "%q is not inside the recipe's folder: %v", name, err)
+		reason := err
+		if failed := (*fs.PathError)(nil); errors.As(err, &failed) {
+			reason = failed.Err
+		}
+		p.add(at, "%q is not inside the recipe's folder: %v", name, reason)
 	case !info.Mode().IsRegular():
 		p.add(at, "%q is not a regular file", name)
 	}

@@ -34,8 +34,18 @@ const (
 // outside, is neither file, folder nor link, or breaks a bound makes the
 // archive refused (fault.Security); what was written until then stays.
 func Unpack(ctx context.Context, archivePath, destDir string, strip int) error {
-	if err := unpack(ctx, archivePath, destDir, strip); err != nil {
-		return fmt.Errorf("unpack %s: %w", filepath.Base(archivePath), err)
+	return UnpackNamed(ctx, filepath.Base(archivePath), archivePath, destDir, strip)
+}
+
+// UnpackNamed is Unpack for an archive that messages call by another name than
+// that of its file, such as one of the cache.
+func UnpackNamed(ctx context.Context, name, archivePath, destDir string, strip int) error {
+	err := unpack(ctx, archivePath, destDir, strip)
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, tar.ErrHeader) {
+		err = fault.Mark(fmt.Errorf("it ends too early, or is no archive: %w", err), fault.Usage, "look at the file; unpack: false keeps it as it is")
+	}
+	if err != nil {
+		return fmt.Errorf("unpack %s: %w", name, err)
 	}
 	return nil
 }
