@@ -1,8 +1,10 @@
 package recipe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/strictyaml"
@@ -71,7 +73,19 @@ func (p *problems) add(at path, format string, args ...any) {
 	p.list = append(p.list, &strictyaml.Error{File: p.pos.file, Line: line, Column: column, Message: fmt.Sprintf(format, args...)})
 }
 
+// err returns the problems in the order of the file.
 func (p *problems) err() error {
+	place := func(err error) (line, column int, message string) {
+		if e := (*strictyaml.Error)(nil); errors.As(err, &e) {
+			return e.Line, e.Column, e.Message
+		}
+		return 0, 0, ""
+	}
+	slices.SortStableFunc(p.list, func(a, b error) int {
+		la, ca, ma := place(a)
+		lb, cb, mb := place(b)
+		return cmp.Or(cmp.Compare(la, lb), cmp.Compare(ca, cb), cmp.Compare(ma, mb))
+	})
 	return fault.Mark(errors.Join(p.list...), fault.Usage, "")
 }
 

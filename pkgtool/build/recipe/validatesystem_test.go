@@ -29,7 +29,7 @@ func TestMistakesInWhatIsAskedOfASystem(t *testing.T) {
 		{"setting", "sysctl: {ip_forward: '1'}", `"ip_forward" is not the name of a kernel setting`},
 		{"setting's value", `sysctl: {net.ipv4.ip_forward: "1\nkernel.x = 2"}`, "net.ipv4.ip_forward has no value of one line"},
 		{"kind of unit", "units: [{file: files/a.servise}]", `"a.servise" is not the name of a unit`},
-		{"unit that is not there", "units: [{file: files/b.service}]", `"files/b.service" is not inside the recipe's folder`},
+		{"unit that is not there", "units: [{file: files/b.service}]", `"files/b.service" is not in the recipe's folder`},
 		{"preset", "units: [{file: files/a.service, preset: on}]", `"on" is none of enable, disable, none`},
 		{"preset that does nothing", "units: [{file: files/a.service, preset: enable}]", "a.service cannot be enabled: it has no WantedBy or the like"},
 		{"section", "units: [{file: files/section.service}]", "section.service:2: [Servise] is no section of such a unit"},
