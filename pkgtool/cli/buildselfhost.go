@@ -30,7 +30,8 @@ The exit code is 1 where a recipe could not be built without the seed.`,
 		Example: `  pkgtool build selfhost
   pkgtool build selfhost zlib make --rounds 3
   pkgtool --json build selfhost | jq -r '.recipes[] | select(.same) | .recipe'`,
-		RunE: func(cmd *cobra.Command, names []string) error { return o.run(cmd.Context(), app, names) },
+		ValidArgsFunction: completeRecipes(&o.recipes),
+		RunE:              func(cmd *cobra.Command, names []string) error { return o.run(cmd.Context(), app, names) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.recipes, "recipes", "recipes", "folder of all recipes")
