@@ -194,29 +194,3 @@ func (t *Tree) Order(names []string, seed Seed) ([]*Recipe, map[*Recipe][]*Recip
 	}
 	return order, before, nil
 }
-
-// Lint returns everything wrong with the tree, the build needs included when
-// the seed is known.
-func (t *Tree) Lint(seed Seed) error {
-	all := []error{}
-	if err := t.Err(); err != nil {
-		all = append(all, err)
-	}
-	if seed != nil {
-		good := []string{}
-		for _, r := range sortedRecipes(t.recipes) {
-			if _, err := r.Needs(seed); err != nil {
-				all = append(all, err)
-				continue
-			}
-			good = append(good, r.Name)
-		}
-		for _, name := range good {
-			if _, _, err := t.Order([]string{name}, seed); err != nil && strings.Contains(err.Error(), "circle") {
-				all = append(all, err)
-				break
-			}
-		}
-	}
-	return joinUsage(all)
-}

@@ -107,6 +107,7 @@ func (t *Tree) loadPipelines(dir string) error {
 			t.problems = append(t.problems, err)
 			continue
 		}
+		pl.pos = pos
 		p := &problems{pos: pos}
 		if pl.check(p); len(p.list) > 0 {
 			t.problems = append(t.problems, p.err())
@@ -140,7 +141,7 @@ func (t *Tree) loadPipelines(dir string) error {
 
 // load reads, expands and checks one recipe.
 func (t *Tree) load(file string) (*Recipe, error) {
-	r := &Recipe{dir: filepath.Dir(file), file: display(file), tree: t}
+	r := &Recipe{dir: filepath.Dir(file), path: file, file: display(file), tree: t}
 	choose := &chooser{file: r.file, arch: t.Arch, given: t.chosen[filepath.Base(r.dir)]}
 	pos, err := read(file, r, choose.edit)
 	if err != nil {

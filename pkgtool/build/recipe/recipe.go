@@ -30,7 +30,8 @@ type Recipe struct {
 	Security    *Security         `yaml:"security,omitempty" jsonschema_description:"Names for vulnerability databases, and what was fixed here."`
 
 	dir  string     // folder of the recipe
-	file string     // path of recipe.yaml, as errors name it
+	path string     // of recipe.yaml, absolute
+	file string     // the same, as errors name it
 	pos  *positions // of the keys in file
 	tree *Tree
 

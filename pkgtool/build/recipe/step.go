@@ -58,6 +58,7 @@ type Pipeline struct {
 	Steps   []Step           `yaml:"steps" jsonschema_description:"What it does; run and exec only."`
 
 	file string
+	pos  *positions
 }
 
 // Input is a parameter of a pipeline.
