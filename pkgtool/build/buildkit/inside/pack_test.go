@@ -163,7 +163,7 @@ func FuzzUnpack(f *testing.F) {
 	check(f, Tar(dir, &packed, Exact, true))
 	f.Add(packed.Bytes())
 	f.Fuzz(func(t *testing.T, data []byte) {
-		z, err := zstd.NewWriter(nil)
+		z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<16))
 		check(t, err)
 		outer := t.TempDir()
 		check(t, os.Mkdir(outer+"/in", 0o755))
