@@ -46,8 +46,5 @@ func (o *executorOptions) open(app *App, engine *build.Engine, keepFailed bool) 
 		return nil, err
 	}
 	engine.Executor = executor
-	if engine.Parallel == 0 {
-		engine.Parallel = executor.Slots()
-	}
 	return func() { executor.Close() }, nil
 }

@@ -131,7 +131,7 @@ func (o *Order) run(conn *Conn) (*Result, error) {
 		}
 	}
 	for _, folder := range []string{"/tmp", "/dev/shm"} {
-		if err := os.Chmod(folder, 0o1777); err != nil {
+		if err := unix.Chmod(folder, 0o1777); err != nil {
 			return nil, err
 		}
 	}
