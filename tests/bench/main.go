@@ -35,6 +35,9 @@ var groups = []benchmark{
 	{"serve", "the server beside nginx: throughput, memory, many connections", func(ctx context.Context, b *bench) error { return b.serve(ctx) }},
 	{"index", "make a repository of real and of 30,000 small packages, and add one more", func(ctx context.Context, b *bench) error { return b.index(ctx) }},
 	{"fleet", "10,000 clients that update from one server", func(ctx context.Context, b *bench) error { return b.fleet(ctx) }},
+	{"build", "build 300 recipes with nothing to do, and real ones on all cores", func(ctx context.Context, b *bench) error { return b.build(ctx) }},
+	{"sandbox", "start sandboxes", func(ctx context.Context, b *bench) error { return b.startSandbox(ctx) }},
+	{"pack", "make packages of files", func(ctx context.Context, b *bench) error { return b.pack(ctx) }},
 	{"search", "search in all packages of Debian", func(ctx context.Context, b *bench) error { return b.search(ctx) }},
 	{"solver", "Debian's whole universe: verdicts and times of solvers", func(ctx context.Context, b *bench) error { return b.solver(ctx) }},
 }
@@ -53,6 +56,7 @@ type bench struct {
 
 func main() {
 	measure.Watcher()
+	sandboxCalls()
 	b := &bench{report: &measure.Report{Schema: 1, Time: time.Now().UTC().Truncate(time.Second), Machine: measure.ThisMachine(),
 		Tools: map[string]string{}, Data: map[string]any{}}}
 	flag.StringVar(&b.pkgtool, "pkgtool", "build/pkgtool", "the program to measure")
