@@ -255,7 +255,7 @@ func (i *inspector) readmeLine() string {
 	return ""
 }
 
-// oneLine makes a summary of text: one line, no full stop, at most 100
+// oneLine makes a summary of text: one line, no full stop, at most 80
 // characters.
 func oneLine(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
@@ -266,13 +266,13 @@ func oneLine(text string) string {
 		return r
 	}, text)
 	text = strings.TrimSuffix(text, ".")
-	if runes := []rune(text); len(runes) > 100 {
-		text = strings.TrimSpace(string(runes[:100]))
+	if runes := []rune(text); len(runes) > 80 {
+		text = strings.TrimSpace(string(runes[:80]))
 		if cut := strings.LastIndexByte(text, ' '); cut > 40 {
 			text = text[:cut]
 		}
 	}
-	return text
+	return strings.TrimRight(text, ". ")
 }
 
 // findUpdate says where the next version will be seen: the folder of the

@@ -141,8 +141,11 @@ func lints(t *testing.T, d *Draft) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tree.Recipe(d.Name); err != nil {
+	if err := tree.Lint(nil, d.Name); err != nil {
 		t.Errorf("%v\n%s", err, d.YAML())
+	}
+	if formatted, err := recipe.Format("recipe.yaml", d.YAML()); err != nil || string(formatted) != string(d.YAML()) {
+		t.Errorf("pkgtool recipe fmt changes it (%v):\n%s\nto\n%s", err, d.YAML(), formatted)
 	}
 }
 
