@@ -157,6 +157,9 @@ func (e *Engine) runSteps(ctx context.Context, r *recipe.Recipe, a *action, w *W
 	if runErr == nil {
 		return resumed, nil
 	}
+	if w.Undone {
+		reached = -1
+	}
 	failure := e.explainFailure(ctx, w, name, log, folders, runErr)
 	if err := e.keepStopped(r, standing(a, all, reached), folders); err != nil {
 		return false, errors.Join(failure, fmt.Errorf("keep what there is of %s: %w", r.Name, err))

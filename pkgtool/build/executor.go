@@ -35,9 +35,13 @@ type Work struct {
 	Log      io.Writer
 	Jobs     int // cores it may use
 
-	// Started is told the number of each command, from 0, as it starts. May be
-	// nil; an executor elsewhere need not.
+	// Started is told the number of each command, from 0, as it starts; from 0
+	// again where an executor begins anew. May be nil.
 	Started func(n int)
+
+	// Undone is set by Run when it failed and the folders are as they were before:
+	// on another machine, what was done can be lost.
+	Undone bool
 }
 
 // Where commands see the folders of a work.

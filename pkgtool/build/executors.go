@@ -13,11 +13,10 @@ import (
 
 // ExecutorOptions are what executors on other machines may need.
 type ExecutorOptions struct {
-	Addresses  []string // of the machines
-	CA         string   // file in PEM: who may be such a machine
-	Cert, Key  string   // files in PEM: who we are
-	Cache      string   // a folder for what can be made again
-	KeepFailed bool     // bring the build folder back when a command failed
+	Addresses []string // of the machines
+	CA        string   // file in PEM: who may be such a machine
+	Cert, Key string   // files in PEM: who we are
+	Cache     string   // a folder for what can be made again
 
 	// Report is told what a person may want to know, as a line; may be nil.
 	Report func(text string)

@@ -44,10 +44,10 @@ func (s *stopped) follows(now *stopped) string {
 }
 
 // keepStopped moves the folders of a build that failed to where a later run
-// with Resume finds them. A build before its first step, on another machine, or
-// that filled the disk leaves nothing worth that.
+// with Resume finds them. A build before its first step, or that filled the
+// disk, leaves nothing worth that.
 func (e *Engine) keepStopped(r *recipe.Recipe, s *stopped, folders *workFolders) error {
-	if _, here := e.executor().(local); !here || s.Next < 0 || nearlyFull(folders.build) {
+	if s.Next < 0 || nearlyFull(folders.build) {
 		return nil
 	}
 	dir := e.Cache.path("failed", r.Name)

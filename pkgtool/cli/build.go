@@ -134,7 +134,7 @@ func (o *buildOptions) run(ctx context.Context, app *App, names []string) (err e
 			}
 		}
 	}
-	closeExecutor, err := o.executor.open(app, engine, o.shell)
+	closeExecutor, err := o.executor.open(app, engine)
 	if err != nil {
 		return err
 	}

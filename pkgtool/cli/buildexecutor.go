@@ -28,9 +28,8 @@ func (o *executorOptions) flags(cmd *cobra.Command) {
 	cmd.RegisterFlagCompletionFunc("daemon", cobra.NoFileCompletions)
 }
 
-// open gives an engine its executor; close that. keepFailed brings the folder of
-// a failed build back to this host.
-func (o *executorOptions) open(app *App, engine *build.Engine, keepFailed bool) (close func(), err error) {
+// open gives an engine its executor; close that.
+func (o *executorOptions) open(app *App, engine *build.Engine) (close func(), err error) {
 	if o.name == "local" {
 		if len(o.daemons) > 0 || o.ca+o.cert+o.key != "" {
 			return nil, fault.Mark(errors.New("--daemon and --tls-... are for a farm"), fault.Usage, "give --executor buildkit")
@@ -39,7 +38,7 @@ func (o *executorOptions) open(app *App, engine *build.Engine, keepFailed bool) 
 	}
 	executor, err := build.OpenExecutor(o.name, build.ExecutorOptions{
 		Addresses: o.daemons, CA: o.ca, Cert: o.cert, Key: o.key,
-		Cache: filepath.Join(engine.Fetcher.CacheDir, "farm"), KeepFailed: keepFailed,
+		Cache: filepath.Join(engine.Fetcher.CacheDir, "farm"),
 		Report: func(text string) { app.Say("%s", text) },
 	})
 	if err != nil {

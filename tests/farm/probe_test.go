@@ -1,6 +1,7 @@
 package farm
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -57,6 +59,24 @@ func do(what string, args []string) int {
 			for i := range 200_000 {
 				fmt.Println("line", i, strings.Repeat("x", 20))
 			}
+			return nil
+		case "fill":
+			n, _ := strconv.Atoi(args[0])
+			return os.WriteFile("/build/large", bytes.Repeat([]byte("x"), n<<20), 0o644)
+		case "take-memory":
+			n, _ := strconv.Atoi(args[0])
+			taken := bytes.Repeat([]byte("x"), n<<20)
+			time.Sleep(time.Minute)
+			fmt.Println(len(taken))
+			return nil
+		case "fork":
+			n, _ := strconv.Atoi(args[0])
+			for range n {
+				if err := exec.Command("/usr/bin/probe", "do", "sleep", "1m").Start(); err != nil {
+					return err
+				}
+			}
+			time.Sleep(time.Minute)
 			return nil
 		case "network":
 			return network()

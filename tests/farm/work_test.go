@@ -2,6 +2,7 @@ package farm
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -144,6 +145,9 @@ func TestFailuresAreTheSame(t *testing.T) {
 		{"time", sandbox.Limits{Wall: time.Second}, [][]string{{"sleep", "1m"}}},
 		{"silence", sandbox.Limits{Silence: time.Second}, [][]string{{"print", "once"}, {"sleep", "1m"}}},
 		{"output", sandbox.Limits{Log: 1 << 20}, [][]string{{"print-much"}}},
+		{"disk", sandbox.Limits{Disk: 8 << 20}, [][]string{{"fill", "64"}, {"sleep", "1m"}}},
+		{"memory", sandbox.Limits{Memory: 64 << 20}, [][]string{{"take-memory", "256"}}},
+		{"processes", sandbox.Limits{Processes: 40}, [][]string{{"fork", "20"}}},
 		{"a large file", sandbox.Limits{File: 1000}, [][]string{{"put", "large", strings.Repeat("x", 1001)}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -154,11 +158,18 @@ func TestFailuresAreTheSame(t *testing.T) {
 					w.Commands[0].Argv = []string{"absent"}
 				}
 				w.Limits = c.limits
+				started := -1
+				w.Started = func(n int) { started = n }
 				err := run.Run(t.Context(), w)
 				if err == nil {
 					t.Fatalf("executor %d: nothing failed", i)
 				}
-				said[i] = err.Error()
+				said[i] = fmt.Sprintf("%v, command %d", err, started)
+				if exit := (*sandbox.ExitError)(nil); errors.As(err, &exit) { // what there is can be looked at
+					said[i] += "\n" + listing(t, w.Build) + listing(t, w.Dest)
+				} else if w.Undone != (i == 1) {
+					t.Errorf("executor %d: undone %v", i, w.Undone)
+				}
 				if c.limits.Log == 0 { // where it stops is a matter of time
 					said[i] += "\n" + log.String()
 				}

@@ -22,10 +22,6 @@ type Options struct {
 	TLS     TLS
 	Cache   string // folder for packed layers; they can be made again
 
-	// KeepFailed brings /build back when a command failed, for a person to look
-	// at.
-	KeepFailed bool
-
 	// Report is told what a person may want to know, as a line; may be nil.
 	Report func(text string)
 }
@@ -92,6 +88,7 @@ func (f *Farm) Run(ctx context.Context, w *build.Work) error {
 	if err != nil {
 		return err
 	}
+	w.Undone = true
 	runErr := f.run(ctx, w, dir)
 	if err := sandbox.RemoveTree(dir); err != nil && runErr == nil {
 		return fmt.Errorf("remove what was sent to the farm: %w", err)
@@ -160,6 +157,7 @@ func (f *Farm) attempt(ctx context.Context, d *daemon, p *parcel, dir string, n 
 	if err := p.take(into); err != nil {
 		return fmt.Errorf("take what the farm built: %w", err)
 	}
+	p.work.Undone = !result.Done && !result.Failed()
 	return result.Err()
 }
 

@@ -7,7 +7,7 @@ import (
 
 func init() {
 	build.RegisterExecutor(build.FarmExecutor, func(o build.ExecutorOptions) (build.SlottedExecutor, error) {
-		own := Options{TLS: TLS{o.CA, o.Cert, o.Key}, Cache: o.Cache, KeepFailed: o.KeepFailed, Report: o.Report}
+		own := Options{TLS: TLS{o.CA, o.Cert, o.Key}, Cache: o.Cache, Report: o.Report}
 		for _, text := range o.Addresses {
 			d, err := ParseDaemon(text)
 			if err != nil {

@@ -76,7 +76,7 @@ func (f *Farm) pack(w *build.Work, dir string) (*parcel, error) {
 		host, path, packed string
 		back               *string
 	}{
-		{w.Build, build.BuildFolder, inside.Build, &p.order.KeepBuild},
+		{w.Build, build.BuildFolder, inside.Build, &p.order.Build},
 		{w.Dest, build.DestFolder, inside.Dest, &p.order.Dest},
 	} {
 		if folder.host == "" {
@@ -89,9 +89,6 @@ func (f *Farm) pack(w *build.Work, dir string) (*parcel, error) {
 		p.order.Folders[folder.path] = folder.packed
 		p.filled = append(p.filled, mounted{folder.packed, blob.Digest})
 		*folder.back = folder.path
-	}
-	if !f.options.KeepFailed {
-		p.order.KeepBuild = ""
 	}
 	for _, folder := range []struct{ host, path string }{
 		{w.Sources, build.SourcesFolder}, {w.Files, build.RecipeFolder},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -100,8 +101,8 @@ func (t *talk) speak(conn *inside.Conn) (*inside.Result, error) {
 		name string
 		sent bool
 	}{
-		{inside.DestFrame, destName, t.order.Dest != ""},
-		{inside.BuildFrame, buildName, t.order.KeepBuild != "" && !result.Done},
+		{inside.DestFrame, destName, t.order.Dest != "" && (result.Done || result.Failed())},
+		{inside.BuildFrame, buildName, t.order.Build != "" && result.Failed()},
 	} {
 		if !f.sent {
 			continue
@@ -125,6 +126,14 @@ func (t *talk) listen(conn *inside.Conn) (*inside.Result, error) {
 		t.alive.Reset(patience)
 		switch kind {
 		case inside.AliveFrame:
+		case inside.StartFrame:
+			n, err := strconv.Atoi(string(payload))
+			if err != nil || n < 0 || n >= len(t.order.Commands) {
+				return nil, fmt.Errorf("command number %.20q started", payload)
+			}
+			if t.work.Started != nil {
+				t.work.Started(n)
+			}
 		case inside.LogFrame:
 			if !watch.Printed(len(payload)) {
 				continue

@@ -15,26 +15,42 @@ const HostName = "builder"
 // OrDefault returns the limits with every default filled in.
 func (l Limits) OrDefault() Limits { return l.orDefault() }
 
+// Contained are commands for a container.
+type Contained struct {
+	Commands []Command
+	Env      []string // NAME=value, the whole environment
+	Limits   Limits
+	Folders  []string // that the commands write to, for the limit of disk
+
+	// Started is told the number of each command, from 0, as it starts. May be
+	// nil.
+	Started func(n int)
+}
+
 // Inside runs commands where somebody else made the sandbox: this process is
 // pid 1 of a container that has its own root, network and host name already.
 // Everything else is as with [Run]: limits, umask, system calls, order, what is
-// printed between commands, and the end of what a command left running.
+// printed between commands, the end of what a command left running, and errors.
 //
 // The commands print to this process's standard output and error. From here on
 // this process has the build's limits itself; it can be called once. The limits
-// of time, silence and output are the business of who reads the output.
+// of time, silence and output are the business of who reads the output, see
+// [Watch].
 //
 // Where the container does not let addresses be fixed (the usual seccomp profile
 // of runc does not), they are random as on most systems.
-func Inside(env []string, commands []Command, limits Limits) error {
+func Inside(c Contained) error {
 	if os.Getpid() != 1 {
 		return errors.New("sandbox: not pid 1 of a container")
 	}
-	spec := Spec{Lower: []string{"/"}, Commands: commands, Env: env}
+	spec := Spec{Lower: []string{"/"}, Commands: c.Commands}
 	if err := spec.check(); err != nil {
 		return err
 	}
-	o := order{Commands: commands, Env: env, Limits: limits.orDefault()}
+	o := order{Commands: c.Commands, Env: c.Env, Limits: c.Limits.orDefault()}
+	if c.Started != nil {
+		o.started = func(n int) { c.Started(n - 1) }
+	}
 	for _, step := range []struct {
 		name string
 		do   func(order) error
@@ -49,10 +65,35 @@ func Inside(env []string, commands []Command, limits Limits) error {
 			return &SetupError{What: fmt.Sprintf("%s: %v", step.name, err), err: err}
 		}
 	}
-	if r := runCommands(o); !r.Done {
+	limit, done := make(chan error, 1), make(chan struct{})
+	m := &meter{limits: o.Limits, pid: 1, folders: c.Folders, stop: func(reason error) {
+		limit <- reason
+		endCommands(done)
+	}}
+	go m.measure(done)
+	r := runCommands(o)
+	close(done)
+	select {
+	case reason := <-limit:
+		return reason
+	default:
+	}
+	if !r.Done {
 		return &ExitError{r.Command, r.Code, r.Signal}
 	}
 	return nil
+}
+
+// endCommands kills whatever runs besides pid 1, also what starts meanwhile.
+func endCommands(done <-chan struct{}) {
+	for {
+		unix.Kill(-1, unix.SIGKILL)
+		select {
+		case <-done:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // Watch holds commands that run elsewhere to the limits of time, silence and

@@ -17,6 +17,7 @@ const (
 	OrderFrame   Kind = 'o' // an Order as JSON
 	ReceiptFrame Kind = 'r' // nothing: everything arrived, pid 1 may end
 	AliveFrame   Kind = 'a' // nothing: sent every few seconds
+	StartFrame   Kind = 's' // the number of a command that starts, as decimal text
 	LogFrame     Kind = 'l' // what the commands print
 	ResultFrame  Kind = 'e' // a Result as JSON; no command runs any more
 	DestFrame    Kind = 'd' // a piece of /dest, packed; an empty one is its end

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"time"
 
 	"ashlar/pkgtool/build/sandbox"
@@ -35,12 +38,12 @@ const aliveEvery = 5 * time.Second
 
 // Order is what pkgtool asks for.
 type Order struct {
-	Env       []string          `json:"env"`
-	Commands  []sandbox.Command `json:"commands"`
-	Limits    sandbox.Limits    `json:"limits"`
-	Folders   map[string]string `json:"folders"`    // to fill: path in the container -> packed file
-	Dest      string            `json:"dest"`       // folder to send back; "" is none
-	KeepBuild string            `json:"keep_build"` // folder to send back after a failure; "" is none
+	Env      []string          `json:"env"`
+	Commands []sandbox.Command `json:"commands"`
+	Limits   sandbox.Limits    `json:"limits"`
+	Folders  map[string]string `json:"folders"` // to fill: path in the container -> packed file
+	Dest     string            `json:"dest"`    // folder to send back; "" is none
+	Build    string            `json:"build"`   // folder to send back when a command failed; "" is none
 }
 
 // Result is how the commands ended.
@@ -50,7 +53,12 @@ type Result struct {
 	Command string `json:"command,omitempty"` // the one that failed
 	Code    int    `json:"code,omitempty"`
 	Signal  string `json:"signal,omitempty"`
+	Limit   string `json:"limit,omitempty"` // the limit that was reached, and
+	What    string `json:"what,omitempty"`  // what was done
 }
+
+// Failed says that a command failed by itself: what it left is worth a look.
+func (r *Result) Failed() bool { return r.Command != "" }
 
 // Err is the result as the sandbox on this host would return it.
 func (r *Result) Err() error {
@@ -59,6 +67,8 @@ func (r *Result) Err() error {
 		return nil
 	case r.Setup != "":
 		return &sandbox.SetupError{What: r.Setup}
+	case r.Limit != "":
+		return &sandbox.LimitError{What: r.What, Limit: r.Limit}
 	}
 	return &sandbox.ExitError{Command: r.Command, Code: r.Code, Signal: r.Signal}
 }
@@ -139,16 +149,23 @@ func (o *Order) run(conn *Conn) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = sandbox.Inside(o.Env, o.Commands, o.Limits)
+	err = sandbox.Inside(sandbox.Contained{
+		Commands: o.Commands, Env: o.Env, Limits: o.Limits, Folders: slices.Sorted(maps.Keys(o.Folders)),
+		// A failure to send is one of the log's too.
+		Started: func(n int) { _ = conn.Send(StartFrame, strconv.AppendInt(nil, int64(n), 10)) },
+	})
 	if logErr := restore(); logErr != nil {
 		return nil, fmt.Errorf("send the log: %w", logErr)
 	}
 	var exit *sandbox.ExitError
+	var limit *sandbox.LimitError
 	switch {
 	case err == nil:
 		return &Result{Done: true}, nil
 	case errors.As(err, &exit):
 		return &Result{Command: exit.Command, Code: exit.Code, Signal: exit.Signal}, nil
+	case errors.As(err, &limit):
+		return &Result{Limit: limit.Limit, What: limit.What}, nil
 	}
 	return &Result{Setup: err.Error()}, nil
 }
@@ -202,15 +219,13 @@ func (o *Order) sendBack(conn *Conn, result *Result) error {
 	folders := []struct {
 		kind Kind
 		path string
-	}{{DestFrame, o.Dest}}
-	if !result.Done {
-		folders = append(folders, struct {
-			kind Kind
-			path string
-		}{BuildFrame, o.KeepBuild})
+		sent bool
+	}{
+		{DestFrame, o.Dest, result.Done || result.Failed()},
+		{BuildFrame, o.Build, result.Failed()},
 	}
 	for _, f := range folders {
-		if f.path == "" {
+		if f.path == "" || !f.sent {
 			continue
 		}
 		if err := Pack(f.path, writer{conn, f.kind}, Exact); err != nil {
