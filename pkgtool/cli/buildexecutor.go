@@ -38,7 +38,7 @@ func (o *executorOptions) open(app *App, engine *build.Engine) (close func(), er
 	}
 	executor, err := build.OpenExecutor(o.name, build.ExecutorOptions{
 		Addresses: o.daemons, CA: o.ca, Cert: o.cert, Key: o.key,
-		Cache: filepath.Join(engine.Fetcher.CacheDir, "farm"),
+		Cache:  filepath.Join(engine.Fetcher.CacheDir, "farm"),
 		Report: func(text string) { app.Say("%s", text) },
 	})
 	if err != nil {
