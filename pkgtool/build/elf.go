@@ -18,6 +18,9 @@ type elfFacts struct {
 	interpreter string
 	execStack   bool
 	versions    symbolVersions
+
+	lacks           []string // of hardening
+	textRelocations bool
 }
 
 // readELF returns nil for a file that is no program or shared library of this
@@ -55,6 +58,7 @@ func readELF(root *os.Root, name string) (facts *elfFacts, err error) {
 			facts.execStack = p.Flags&elf.PF_X != 0
 		}
 	}
+	facts.lacks, facts.textRelocations = weaknesses(f)
 	if f.Section(".dynamic") == nil {
 		return facts, nil
 	}

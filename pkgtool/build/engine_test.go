@@ -272,7 +272,7 @@ func TestBuildsOnlyWhatChanged(t *testing.T) {
 	}
 	lib("", "one")
 	b.recipe("app", "build: {libs: [lib-dev]}", "append, /usr/include/lib.h, usr/share/app")
-	b.recipe("alone", "", "env, usr/share/env")
+	b.recipe("alone", "", "env, usr/share/doc/env")
 	built, _ := b.must()
 	expect(t, "first", built, "alone app lib")
 	built, packed := b.must()
@@ -311,7 +311,7 @@ func TestSamePackagesEverywhere(t *testing.T) {
 	for i := range 2 {
 		b := newBench(t)
 		b.setUp = func(e *Engine) { e.Jobs = 1 + 5*i }
-		b.recipe("a", "", "env, usr/share/env", "put, usr/bin/x, y", "link, x, usr/bin/z")
+		b.recipe("a", "", "env, usr/share/doc/env", "put, usr/bin/x, y", "link, x, usr/bin/z")
 		old := unix.Umask([]int{0o077, 0o002}[i])
 		built, err := b.build()
 		unix.Umask(old)
@@ -497,7 +497,7 @@ func waitFor(t *testing.T, good func() bool) {
 
 func TestTwoEnginesBuildOnce(t *testing.T) {
 	b := newBench(t)
-	b.recipe("a", "", "put, usr/share/x, x", "env, usr/share/env")
+	b.recipe("a", "", "put, usr/share/x, x", "env, usr/share/doc/env")
 	var wait sync.WaitGroup
 	engines := []*Engine{b.engine(), b.engine(), b.engine()}
 	for _, e := range engines {

@@ -87,6 +87,9 @@ func findNeeds(root *os.Root, r *recipe.Recipe, divided [][]entry, buildRoot *bu
 			}
 		}
 	}
+	if err := n.lint(divided); err != nil {
+		return nil, err
+	}
 	if len(n.problems) > 0 {
 		slices.Sort(n.problems)
 		return nil, fault.Errorf(fault.Usage, "%s", strings.Join(slices.Compact(n.problems), "\n"))
@@ -182,6 +185,12 @@ func (n *needFinder) check(name string, facts *elfFacts) {
 	}
 	if facts.execStack && !allowed(n.r, "executable-stack", full) {
 		n.problem("executable-stack: %s wants to execute its stack", full)
+	}
+	if facts.textRelocations {
+		n.report("text-relocation", name, "is changed in memory before it runs, so that its code can be written to")
+	}
+	if len(facts.lacks) > 0 && n.r.OriginOf() == "source" { // who repacks has not chosen the flags
+		n.report("hardening", name, "lacks %s", strings.Join(facts.lacks, ", "))
 	}
 }
 

@@ -13,6 +13,8 @@ type library struct {
 	soname, runPath, interpreter string
 	needed                       []string
 	execStack                    bool
+	writable                     bool // without read-only relocations
+	textRelocations              bool
 }
 
 // bytes makes the smallest file that says so: program headers, a dynamic
@@ -35,14 +37,20 @@ func (l library) bytes() string {
 	if l.runPath != "" {
 		add(elf.DT_RUNPATH, l.runPath)
 	}
+	if l.textRelocations {
+		dynamic = append(dynamic, elf.Dyn64{Tag: int64(elf.DT_TEXTREL)})
+	}
 	dynamic = append(dynamic, elf.Dyn64{})
-	const headers = 64 + 2*56
+	const headers = 64 + 3*56
 	interp := l.interpreter + "\x00"
 	stack := uint32(elf.PF_R | elf.PF_W)
 	if l.execStack {
 		stack |= uint32(elf.PF_X)
 	}
-	programs := []elf.Prog64{{Type: uint32(elf.PT_GNU_STACK), Flags: stack}, {Type: uint32(elf.PT_NULL)}}
+	programs := []elf.Prog64{{Type: uint32(elf.PT_GNU_STACK), Flags: stack}, {Type: uint32(elf.PT_NULL)}, {Type: uint32(elf.PT_GNU_RELRO)}}
+	if l.writable {
+		programs[2].Type = uint32(elf.PT_NULL)
+	}
 	if l.interpreter != "" {
 		programs[1] = elf.Prog64{Type: uint32(elf.PT_INTERP), Off: headers, Filesz: uint64(len(interp))}
 	}
@@ -114,6 +122,8 @@ func TestRefusesProgramsThatWouldNotRun(t *testing.T) {
 		{library{runPath: "/build/lib"}, "{id: rpath, path: /usr/bin/*, reason: r}", "rpath: /usr/bin/tool looks for libraries in /build/lib"},
 		{library{interpreter: "/lib64/ld-seed.so.2"}, "{id: interpreter, reason: r}", "is started by /lib64/ld-seed.so.2 instead of"},
 		{library{execStack: true}, "{id: executable-stack, reason: r}", "wants to execute its stack"},
+		{library{writable: true}, "{id: hardening, reason: r}", "hardening: /usr/bin/tool lacks read-only relocations (-Wl,-z,relro); pass CFLAGS and LDFLAGS on to the compiler, or say under lint why not"},
+		{library{textRelocations: true}, "{id: text-relocation, path: /usr/bin/tool, reason: r}", "text-relocation: /usr/bin/tool is changed in memory before it runs"},
 	} {
 		b := newBench(t)
 		b.write("a/tool", c.library.bytes())

@@ -24,7 +24,7 @@ import (
 // packing is the version of how installed files become packages: how they are
 // divided and checked, and what is read from them. Raise it when that changes;
 // it packs everything again and compiles nothing.
-const packing = 3
+const packing = 4
 
 // pack divides what an action installed into packages and writes them into the
 // cache.

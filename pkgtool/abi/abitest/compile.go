@@ -22,7 +22,7 @@ func Compile(t testing.TB, source string, flags ...string) string {
 	if err := os.WriteFile(file, []byte(source), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	Run(t, slices.Concat([]string{"gcc", "-O1", "-nostdlib", "-fno-asynchronous-unwind-tables", "-o", out, file}, flags)...)
+	Run(t, slices.Concat([]string{"gcc", "-O1", "-nostdlib", "-fno-asynchronous-unwind-tables", "-Wl,-z,relro,-z,now", "-o", out, file}, flags)...)
 	return out
 }
 
