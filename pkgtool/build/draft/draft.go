@@ -132,7 +132,11 @@ func (i *inspector) note(format string, args ...any) {
 func (i *inspector) identify() error {
 	said := i.declared()
 	base := i.in.URL
-	if u, err := url.Parse(i.in.URL); err == nil && u.Path != "" {
+	u, err := url.Parse(i.in.URL)
+	if err != nil {
+		return fmt.Errorf("the address of the archive cannot be written into a recipe: %w", err)
+	}
+	if u.Path != "" {
 		base = u.Path
 	}
 	name, upstream := fileName(path.Base(base))
