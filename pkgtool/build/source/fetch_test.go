@@ -332,8 +332,11 @@ func TestParseGoSum(t *testing.T) {
 	if err != nil || len(list) != 2 || list[0].version != "v1.9.0" || list[0].zip != "" || list[1].zip != h1 {
 		t.Fatalf("%+v, %v", list, err)
 	}
-	for _, bad := range []string{"a.example/b v1.0.0\n", "a.example/b v1.0.0 h2:x\n", "../b v1.0.0/go.mod " + h1 + "\n", "a.example/b ../x/go.mod " + h1 + "\n",
-		"a.example/b v1.0.0 " + h1 + "\n"} {
+	// A module that only has to be known not to hold a package.
+	if list, err := parseGoSum([]byte("a.example/b v1.0.0 " + h1 + "\n")); err != nil || len(list) != 1 || list[0].mod != "" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	for _, bad := range []string{"a.example/b v1.0.0\n", "a.example/b v1.0.0 h2:x\n", "../b v1.0.0/go.mod " + h1 + "\n", "a.example/b ../x/go.mod " + h1 + "\n"} {
 		if _, err := parseGoSum([]byte(bad)); err == nil {
 			t.Errorf("accepted %q", bad)
 		}

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"archive/zip"
 	"bufio"
 	"bytes"
 	"context"
@@ -29,7 +30,7 @@ const maxSumFile = 16 << 20
 // moduleSums is what a go.sum says about one module version.
 type moduleSums struct {
 	path, version string
-	zip, mod      string // h1 sums; zip is "" where only go.mod is needed
+	zip, mod      string // h1 sums; zip is "" where only go.mod is needed, mod where go never reads that
 }
 
 // GoModuleProxy makes dest a folder that serves as GOPROXY=file://dest for
@@ -88,11 +89,38 @@ func placeModule(ctx context.Context, m moduleSums, dir string, fetcher *Fetcher
 			return err
 		}
 	}
+	if m.mod == "" {
+		if err := placeOwnMod(m, filepath.Join(dir, version)); err != nil {
+			return err
+		}
+	}
 	info, err := json.Marshal(map[string]string{"Version": m.version})
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, version+".info"), info, 0o644)
+}
+
+// maxMod bounds a go.mod file, in bytes.
+const maxMod = 16 << 20
+
+// placeOwnMod writes the go.mod file that is in a module's verified archive
+// beside it, as proxies do.
+func placeOwnMod(m moduleSums, base string) error {
+	archive, err := zip.OpenReader(base + ".zip")
+	if err != nil {
+		return fmt.Errorf("%s@%s: %w", m.path, m.version, err)
+	}
+	defer archive.Close()
+	text := []byte("module " + m.path + "\n") // of a module without one
+	if f, err := archive.Open(m.path + "@" + m.version + "/go.mod"); err == nil {
+		text, err = io.ReadAll(io.LimitReader(f, maxMod))
+		f.Close()
+		if err != nil {
+			return fmt.Errorf("%s@%s: %w", m.path, m.version, err)
+		}
+	}
+	return os.WriteFile(base+".mod", text, 0o644)
 }
 
 func placeFile(from, to string) error {
@@ -177,9 +205,6 @@ func parseGoSum(data []byte) ([]moduleSums, error) {
 	}
 	var list []moduleSums
 	for _, m := range all {
-		if m.mod == "" {
-			return nil, fmt.Errorf("%s %s has no sum for its go.mod file", m.path, m.version)
-		}
 		list = append(list, *m)
 	}
 	sort.Slice(list, func(i, j int) bool {
