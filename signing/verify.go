@@ -60,6 +60,13 @@ var (
 // longer valid does not count. One that is malformed, or does not match the
 // data though it names a key of kr, is an error even where others are good.
 func (kr *Keyring) Verify(data []byte, sigs [][]byte, policy Policy) (signers []string, err error) {
+	return kr.VerifyContent(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }, sigs, policy)
+}
+
+// VerifyContent is Verify for data of any length. open returns the data from
+// its beginning, and is called for each key that may have signed it; its errors
+// and those of reading come back as they are.
+func (kr *Keyring) VerifyContent(open func() (io.ReadCloser, error), sigs [][]byte, policy Policy) (signers []string, err error) {
 	defer guard("verify signature", &err)
 	defer func() { err = fault.Mark(err, fault.Security, "") }()
 	if policy.Now.IsZero() {
@@ -77,9 +84,9 @@ func (kr *Keyring) Verify(data []byte, sigs [][]byte, policy Policy) (signers []
 			return nil, fmt.Errorf("%w: %v", ErrBadSignature, err)
 		}
 		for _, sig := range packets {
-			signer, err := kr.verifyOne(data, sig, policy)
+			signer, err := kr.verifyOne(open, sig, policy)
 			switch {
-			case errors.Is(err, ErrBadSignature):
+			case errors.Is(err, ErrBadSignature), errors.Is(err, errReading):
 				return nil, err
 			case err != nil:
 				refusals = append(refusals, err)
@@ -149,7 +156,7 @@ func parseSignatures(raw []byte) ([]*packet.Signature, error) {
 
 // verifyOne returns the primary fingerprint of the key that made sig, or ""
 // if no key of the ring claims to have.
-func (kr *Keyring) verifyOne(data []byte, sig *packet.Signature, policy Policy) (string, error) {
+func (kr *Keyring) verifyOne(open func() (io.ReadCloser, error), sig *packet.Signature, policy Policy) (string, error) {
 	kr.mu.Lock()
 	defer kr.mu.Unlock()
 	claimed := ""
@@ -160,7 +167,10 @@ func (kr *Keyring) verifyOne(data []byte, sig *packet.Signature, policy Policy) 
 				continue
 			}
 			claimed = key.Fingerprint()
-			h, err := candidateHash(sig, candidate, data)
+			h, err := candidateHash(sig, candidate, open)
+			if errors.Is(err, errReading) {
+				return "", err
+			}
 			if err != nil || candidate.VerifySignature(h, sig) != nil {
 				continue
 			}
@@ -183,7 +193,10 @@ func claims(sig *packet.Signature, key *packet.PublicKey) bool {
 	return sig.IssuerKeyId != nil && *sig.IssuerKeyId == key.KeyId
 }
 
-func candidateHash(sig *packet.Signature, key *packet.PublicKey, data []byte) (h hash.Hash, err error) {
+// errReading marks a failure to read what is to be verified.
+var errReading = errors.New("read what is signed")
+
+func candidateHash(sig *packet.Signature, key *packet.PublicKey, open func() (io.ReadCloser, error)) (h hash.Hash, err error) {
 	if sig.PubKeyAlgo != key.PubKeyAlgo {
 		return nil, errors.New("signature and key algorithm differ")
 	}
@@ -191,8 +204,15 @@ func candidateHash(sig *packet.Signature, key *packet.PublicKey, data []byte) (h
 	if err != nil {
 		return nil, err
 	}
-	_, err = io.Copy(prepared, bytes.NewReader(data))
-	return prepared, err
+	data, err := open()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errReading, err)
+	}
+	defer data.Close()
+	if _, err := io.Copy(prepared, data); err != nil {
+		return nil, fmt.Errorf("%w: %w", errReading, err)
+	}
+	return prepared, nil
 }
 
 func subkeysOf(e *openpgp.Entity) (keys []*packet.PublicKey) {

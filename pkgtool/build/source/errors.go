@@ -63,6 +63,9 @@ func fetchError(s Source, tried []Attempt, place string) error {
 		return fault.Mark(err, fault.Security,
 			"do not change the pinned sum before you know why the bytes differ; ask another mirror, or the source's author")
 	}
+	if class := fault.ClassOf(err); class == fault.Security || class == fault.Usage {
+		return fault.Mark(err, class, "") // with the outcome's own remedy
+	}
 	hint := "check the network, or put the file there by hand: " + place
 	var status *StatusError
 	if errors.As(err, &status) && status.Code == 404 {

@@ -34,6 +34,7 @@ type Fetcher struct {
 	CacheDir string       // holds sources/sha256/<hex> and sources/h1/<hex>
 	Mirrors  *Mirrors     // nil knows none
 	GoProxy  string       // GOPROXY list; "" takes the one in force
+	Mirror   string       // folder or URL where `source mirror` put files; tried before all other places
 	Base     string       // folder that relative file URIs start from; "" refuses them
 	Offline  bool         // use the cache only
 	Client   *http.Client // nil takes one with sensible time limits
@@ -57,7 +58,8 @@ func DefaultCacheDir() (string, error) {
 	return filepath.Join(dir, "ashlar"), nil
 }
 
-// Host returns a Fetcher with this host's cache, mirrors and module proxy.
+// Host returns a Fetcher with this host's cache, mirrors and module proxy, and
+// $ASHLAR_SOURCE_MIRROR as its first place.
 func Host() (*Fetcher, error) {
 	dir, err := DefaultCacheDir()
 	if err != nil {
@@ -67,7 +69,7 @@ func Host() (*Fetcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Fetcher{CacheDir: dir, Mirrors: mirrors}, nil
+	return &Fetcher{CacheDir: dir, Mirrors: mirrors, Mirror: os.Getenv("ASHLAR_SOURCE_MIRROR")}, nil
 }
 
 func (f *Fetcher) init() {
@@ -112,14 +114,26 @@ func (f *Fetcher) Cached(ctx context.Context, s Source) bool {
 // Fetch returns the path of the verified file in the cache, after fetching it
 // if it is not there. The file must not be changed. progress may be nil.
 //
-// Its errors are of class fault.Security when a place served wrong bytes,
-// fault.Network when no place had it (both a *[FetchError]), fault.Usage when
-// the source itself is wrong.
+// Its errors are of class fault.Security when a place served wrong bytes or the
+// source's signature is not good, fault.Network when no place had it (a
+// *[FetchError]), fault.Usage when the source itself is wrong.
 func (f *Fetcher) Fetch(ctx context.Context, s Source, progress Progress) (string, error) {
 	f.init()
 	if err := s.Check(); err != nil {
 		return "", err
 	}
+	path, err := f.fetch(ctx, s, progress)
+	if err == nil && s.Signature != nil {
+		err = f.checkSignature(ctx, s, path)
+	}
+	if err != nil {
+		return "", err
+	}
+	return path, nil
+}
+
+// fetch is Fetch without the signature.
+func (f *Fetcher) fetch(ctx context.Context, s Source, progress Progress) (string, error) {
 	path := f.Path(s)
 	if f.verify(ctx, s, path) == nil {
 		return path, nil
@@ -159,6 +173,16 @@ func (f *Fetcher) Fetch(ctx context.Context, s Source, progress Progress) (strin
 		}
 		tried = append(tried, Attempt{Redact(l), err})
 	}
+	if s.Git != nil && !f.Offline {
+		err := f.archive(ctx, s, part, progress)
+		if err == nil {
+			return path, f.keep(part, path)
+		}
+		if ctx.Err() != nil {
+			return "", fmt.Errorf("fetch source %s: %w", s.Name(), ctx.Err())
+		}
+		tried = append(tried, Attempt{Redact(s.Git.URL), err})
+	}
 	return "", fetchError(s, tried, path)
 }
 
@@ -166,8 +190,15 @@ func (f *Fetcher) partialDir() string { return filepath.Join(f.CacheDir, "source
 
 // locate turns the source's URIs into URLs, and reports those that lead nowhere.
 func (f *Fetcher) locate(s Source) (locations []string, tried []Attempt) {
+	if f.Mirror != "" && s.SHA256+s.H1 != "" {
+		if base, err := mirrorBase(f.Mirror); err != nil {
+			tried = append(tried, Attempt{"ASHLAR_SOURCE_MIRROR", err})
+		} else {
+			locations = append(locations, base+"/"+s.mirrorPath())
+		}
+	}
 	for _, uri := range s.URIs {
-		found, err := f.locations(uri)
+		found, err := f.locations(uri, s.Base)
 		if err != nil {
 			tried = append(tried, Attempt{Redact(uri), err})
 		}
@@ -176,7 +207,7 @@ func (f *Fetcher) locate(s Source) (locations []string, tried []Attempt) {
 	return locations, tried
 }
 
-func (f *Fetcher) locations(uri string) ([]string, error) {
+func (f *Fetcher) locations(uri, base string) ([]string, error) {
 	scheme, rest, ok := strings.Cut(uri, ":")
 	if !ok || strings.ContainsAny(scheme, "/.") {
 		scheme, rest = "file", uri
@@ -206,10 +237,13 @@ func (f *Fetcher) locations(uri string) ([]string, error) {
 	case "file":
 		rest = strings.TrimPrefix(rest, "//")
 		if !filepath.IsAbs(rest) {
-			if f.Base == "" {
+			if base == "" {
+				base = f.Base
+			}
+			if base == "" {
 				return nil, errors.New("a relative file, and there is no folder to start from")
 			}
-			rest = filepath.Join(f.Base, rest)
+			rest = filepath.Join(base, rest)
 		}
 		return []string{(&url.URL{Scheme: "file", Path: rest}).String()}, nil
 	}

@@ -8,22 +8,30 @@ import (
 	"path"
 	"strings"
 
+	"ashlar/pkgtool/build/source/git"
 	"ashlar/pkgtool/fault"
 )
 
-// Source is one pinned input: exactly one of SHA256 and H1 is set.
+// Source is one pinned input: exactly one of SHA256 and H1 is set, and one of
+// URIs and Git.
 type Source struct {
-	ID     string   // name in messages; "" takes the file's name
-	URIs   []string // tried in order; all give the same bytes
-	SHA256 string   // lower-case hex, of the file
-	Size   int64    // in bytes; 0 means not known
-	H1     string   // "h1:..." of a gomod: source
+	ID     string      // name in messages; "" takes the file's name
+	URIs   []string    // tried in order; all give the same bytes
+	Git    *git.Commit // a commit, of which SHA256 is the archive's
+	SHA256 string      // lower-case hex, of the file
+	Size   int64       // in bytes; 0 means not known
+	H1     string      // "h1:..." of a gomod: source
+	Base   string      // folder that relative files start from; "" takes the fetcher's
+
+	Signature *Signature // upstream's, checked besides the sum; nil asks for none
 }
 
 // Name is what messages call the source.
 func (s Source) Name() string {
 	base := ""
-	if len(s.URIs) > 0 {
+	if s.Git != nil {
+		base = strings.TrimSuffix(path.Base(Redact(s.Git.URL)), ".git")
+	} else if len(s.URIs) > 0 {
 		base = Redact(s.URIs[0])
 		if module, ok := strings.CutPrefix(base, "gomod://"); ok {
 			base = module // its last element alone is often just v2
@@ -50,8 +58,16 @@ func (s Source) Check() error {
 }
 
 func (s Source) check() error {
-	if len(s.URIs) == 0 {
+	if len(s.URIs) == 0 && s.Git == nil {
 		return fmt.Errorf("has no URI")
+	}
+	if s.Git != nil {
+		if len(s.URIs) > 0 || s.H1 != "" {
+			return fmt.Errorf("a git source has neither URIs nor an h1 sum")
+		}
+		if err := s.Git.Check(); err != nil {
+			return err
+		}
 	}
 	if s.Size < 0 {
 		return fmt.Errorf("size %d is negative", s.Size)
