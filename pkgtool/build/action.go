@@ -172,7 +172,7 @@ func (e *Engine) packaging(r *recipe.Recipe, root *buildRoot, action string) (*p
 		p.Root = append(p.Root, digested{b.manifest.Name, relations(b.manifest)})
 	}
 	for _, s := range r.Sources {
-		p.Sources = append(p.Sources, s.URLs...)
+		p.Sources = append(p.Sources, s.Places()...)
 	}
 	for i := range r.Packages {
 		for _, x := range additions(&r.Packages[i]) {

@@ -138,7 +138,7 @@ func (e *Engine) sourceMaterials(s *recipe.Source) ([]attest.Descriptor, error) 
 	case s.GoSum != "":
 		return e.goModules(s)
 	case s.Git != "":
-		return []attest.Descriptor{{URI: "git+" + s.Git + "@" + s.Commit, Digest: map[string]string{"gitCommit": s.Commit, "sha256": s.SHA256}, Annotations: note}}, nil
+		return []attest.Descriptor{{URI: s.Places()[0], Digest: map[string]string{"gitCommit": s.Commit, "sha256": s.SHA256}, Annotations: note}}, nil
 	case s.H1 != "":
 		return []attest.Descriptor{{URI: source.Redact(s.URLs[0]), Digest: attest.DirHash(s.H1), Annotations: note}}, nil
 	}

@@ -127,7 +127,7 @@ func (e *Engine) provenance(r *recipe.Recipe) []pkgfile.Source {
 		case s.GoSum != "":
 			list = append(list, pkgfile.Source{URI: "gosum:" + s.GoSum})
 		default:
-			list = append(list, pkgfile.Source{URI: s.URLs[0], SHA256: s.SHA256})
+			list = append(list, pkgfile.Source{URI: s.Places()[0], SHA256: s.SHA256})
 		}
 	}
 	return list

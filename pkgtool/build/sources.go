@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -40,17 +38,9 @@ func (e *Engine) sourceInput(r *recipe.Recipe, s *recipe.Source) (sourceInput, e
 	case in.Unpack:
 		in.Strip = s.StripCount()
 	default:
-		in.Name = baseName(s.URLs[0])
+		in.Name = s.FileName()
 	}
 	return in, nil
-}
-
-// baseName is the file name at the end of a source's address.
-func baseName(raw string) string {
-	if u, err := url.Parse(raw); err == nil && u.Path != "" {
-		raw = u.Path
-	}
-	return path.Base(raw)
 }
 
 // treeFile is one file of a tree source.
@@ -110,10 +100,6 @@ func matchAny(globs []string, name string) bool {
 
 // provideSources fetches every source and puts it where the build expects it.
 func (e *Engine) provideSources(ctx context.Context, r *recipe.Recipe, w *workFolders) error {
-	fetcher := &source.Fetcher{
-		CacheDir: e.Fetcher.CacheDir, Mirrors: e.Fetcher.Mirrors, GoProxy: e.Fetcher.GoProxy,
-		Base: r.Dir(), Offline: e.Fetcher.Offline, Client: e.Fetcher.Client,
-	}
 	progress := func(name string, done, total int64) {
 		e.report(Event{Kind: Fetching, Recipe: r.Name, Text: name, Done: done, Total: total})
 	}
@@ -127,10 +113,10 @@ func (e *Engine) provideSources(ctx context.Context, r *recipe.Recipe, w *workFo
 		case s.GoSum != "":
 			var sums string
 			if sums, err = e.Tree.ProjectPath(s.GoSum); err == nil {
-				err = source.GoModuleProxy(ctx, sums, filepath.Join(w.sources, "goproxy"), fetcher, progress)
+				err = source.GoModuleProxy(ctx, sums, filepath.Join(w.sources, "goproxy"), e.Fetcher, progress)
 			}
 		default:
-			err = e.provideFile(ctx, fetcher, s, into, w.sources, progress)
+			err = e.provideFile(ctx, r, s, into, w.sources, progress)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.Name, explainDisk(err))
@@ -139,15 +125,15 @@ func (e *Engine) provideSources(ctx context.Context, r *recipe.Recipe, w *workFo
 	return nil
 }
 
-func (e *Engine) provideFile(ctx context.Context, fetcher *source.Fetcher, s *recipe.Source, into, sources string, progress source.Progress) error {
-	file, err := fetcher.Fetch(ctx, source.Source{ID: s.ID, URIs: s.URLs, SHA256: s.SHA256, H1: s.H1, Size: s.Size}, progress)
+func (e *Engine) provideFile(ctx context.Context, r *recipe.Recipe, s *recipe.Source, into, sources string, progress source.Progress) error {
+	file, err := e.Fetcher.Fetch(ctx, pinned(r, s), progress)
 	if err != nil {
 		return err
 	}
 	if s.Unpacked() {
-		return source.UnpackNamed(ctx, baseName(s.URLs[0]), file, into, s.StripCount())
+		return source.UnpackNamed(ctx, s.FileName(), file, into, s.StripCount())
 	}
-	return copyFile(file, filepath.Join(sources, baseName(s.URLs[0])), 0o644)
+	return copyFile(file, filepath.Join(sources, s.FileName()), 0o644)
 }
 
 // copyTree copies a tree source with fixed modes and times.

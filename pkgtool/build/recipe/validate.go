@@ -162,13 +162,13 @@ func (r *Recipe) validateSources(p *problems) {
 		}
 		seen[s.ID] = true
 		kinds := 0
-		for _, set := range []bool{len(s.URLs) > 0, s.Tree != "", s.GoSum != ""} {
+		for _, set := range []bool{len(s.URLs) > 0, s.Git != "", s.Tree != "", s.GoSum != ""} {
 			if set {
 				kinds++
 			}
 		}
 		if kinds != 1 {
-			p.add(at, "a source has exactly one of urls, tree and gosum")
+			p.add(at, "a source has exactly one of urls, git, tree and gosum")
 			continue
 		}
 		if s.Into != "" && !filepath.IsLocal(s.Into) {
@@ -177,11 +177,15 @@ func (r *Recipe) validateSources(p *problems) {
 		if s.StripCount() < 0 || s.StripCount() > 20 {
 			p.add(at.with("strip"), "strip is between 0 and 20")
 		}
-		if len(s.URLs) > 0 {
+		switch {
+		case len(s.URLs) > 0:
 			r.validateURLs(s, at, p)
-		} else {
+		case s.Git != "":
+			r.validateGit(s, at, p)
+		default:
 			r.validateTree(s, at, p)
 		}
+		r.validateSignature(s, at, p)
 	}
 }
 

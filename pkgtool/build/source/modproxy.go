@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -31,6 +32,33 @@ const maxSumFile = 16 << 20
 type moduleSums struct {
 	path, version string
 	zip, mod      string // h1 sums; zip is "" where only go.mod is needed, mod where go never reads that
+}
+
+// GoModules lists the files of every module that a go.sum file names.
+func GoModules(goSumPath string) ([]Source, error) {
+	modules, err := readGoSum(goSumPath)
+	if err != nil {
+		return nil, err
+	}
+	var all []Source
+	for _, m := range modules {
+		for _, file := range m.files() {
+			all = append(all, file.source)
+		}
+	}
+	return all, nil
+}
+
+// moduleFile is one pinned file of a module, and how its name ends in a proxy.
+type moduleFile struct {
+	source Source
+	suffix string
+}
+
+func (m moduleSums) files() []moduleFile {
+	uri := "gomod://" + m.path + "@" + m.version
+	files := []moduleFile{{Source{URIs: []string{uri + "#go.mod"}, H1: m.mod}, ".mod"}, {Source{URIs: []string{uri}, H1: m.zip}, ".zip"}}
+	return slices.DeleteFunc(files, func(f moduleFile) bool { return f.source.H1 == "" })
 }
 
 // GoModuleProxy makes dest a folder that serves as GOPROXY=file://dest for
@@ -75,13 +103,8 @@ func placeModule(ctx context.Context, m moduleSums, dir string, fetcher *Fetcher
 	if err != nil {
 		return fault.Mark(err, fault.Usage, "")
 	}
-	uri := "gomod://" + m.path + "@" + m.version
-	files := []struct{ uri, h1, suffix string }{{uri + "#go.mod", m.mod, ".mod"}, {uri, m.zip, ".zip"}}
-	for _, file := range files {
-		if file.h1 == "" {
-			continue
-		}
-		cached, err := fetcher.Fetch(ctx, Source{URIs: []string{file.uri}, H1: file.h1}, progress)
+	for _, file := range m.files() {
+		cached, err := fetcher.Fetch(ctx, file.source, progress)
 		if err != nil {
 			return err
 		}
