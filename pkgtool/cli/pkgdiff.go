@@ -19,18 +19,23 @@ import (
 const maxPatch = 1 << 20
 
 func pkgDiff(app *App) *cobra.Command {
-	var patch, exitCode bool
+	var patch, exitCode, breaks bool
 	cmd := &cobra.Command{
-		Use: "diff OLD NEW", Short: "Compare two packages: fields, dependencies, files, sizes and content", Args: cobra.ExactArgs(2),
+		Use: "diff OLD NEW", Short: "Compare two packages: fields, dependencies, files, sizes, content and libraries", Args: cobra.ExactArgs(2),
 		ValidArgsFunction: completePackages(2),
-		Long: `Compares what the manifests say; files by their hashes. With --patch also the
-lines of changed text files of at most 1 MiB, whose content is verified; nothing
-else is, and no signature.
+		Long: `Compares what the manifests say; files by their hashes, and shared libraries that
+differ also by what is linked with them can see: soname, libraries they need,
+and exported symbols that came, went or became something else. With --patch also
+the lines of changed text files of at most 1 MiB. The content of libraries and
+patched files is verified; nothing else is, and no signature.
 
 The exit code is 0 whether they differ or not; with --exit-code it is 1 where
-they differ.`,
+they differ, with --breaks where programs linked with libraries of OLD may not
+work with those of NEW. Types of arguments are not compared; abidiff reads those
+from debugging symbols.`,
 		Example: `  pkgtool pkg diff --patch hello-1.0.0-1.noarch.ashlar hello-1.0.0-2.noarch.ashlar
   pkgtool pkg diff --exit-code --quiet first.ashlar second.ashlar && echo reproducible
+  pkgtool pkg diff --breaks zlib-1.2.13-1.x86_64.ashlar zlib-1.3.0-1.x86_64.ashlar
   pkgtool --json pkg diff old.ashlar new.ashlar | jq -r '.files[] | select(.to == null) | .path'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			old, err := pkgfile.OpenFile(args[0])
@@ -45,6 +50,9 @@ they differ.`,
 			defer new.Close()
 			result := packageDiff{Schema: 1, From: describePackage(args[0], old), To: describePackage(args[1], new),
 				Same: old.ManifestSHA256() == new.ManifestSHA256(), Difference: pkgfile.Compare(old.Manifest(), new.Manifest())}
+			if result.Libraries, err = compareLibraries(cmd.Context(), old, new, result.Files); err != nil {
+				return err
+			}
 			if patch {
 				if result.Patches, err = patches(cmd.Context(), old, new, result.Files); err != nil {
 					return err
@@ -58,11 +66,17 @@ they differ.`,
 			if exitCode && !result.Same {
 				return fault.Errorf(fault.Failed, "%s and %s differ", args[0], args[1])
 			}
+			for _, l := range result.Libraries {
+				if breaks && l.Breaks {
+					return fault.Errorf(fault.Failed, "programs linked with %s of %s may not work with %s", l.Library, args[0], args[1])
+				}
+			}
 			return nil
 		},
 	}
 	cmd.Flags().BoolVarP(&patch, "patch", "p", false, "show the changed lines of text files")
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 1 where the packages differ; with --quiet print nothing")
+	cmd.Flags().BoolVar(&breaks, "breaks", false, "exit with 1 where programs linked with libraries of OLD may not work with NEW")
 	return cmd
 }
 
@@ -73,7 +87,8 @@ type packageDiff struct {
 	From   comparedPackage `json:"from"`
 	To     comparedPackage `json:"to"`
 	*pkgfile.Difference
-	Patches []filePatch `json:"patches,omitempty"` // with --patch
+	Libraries []libraryChange `json:"libraries"`         // shared libraries that users see a difference of
+	Patches   []filePatch     `json:"patches,omitempty"` // with --patch
 }
 
 type comparedPackage struct {
@@ -123,6 +138,7 @@ func (d packageDiff) print(w io.Writer) {
 		}
 	}
 	d.printFiles(w)
+	d.printLibraries(w)
 	for _, p := range d.Patches {
 		for line := range strings.SplitSeq(strings.TrimSuffix(p.Patch, "\n"), "\n") {
 			fmt.Fprintln(w, printable(strings.ReplaceAll(line, "\t", "        ")))
