@@ -141,7 +141,6 @@ test)
 		cpio cpio
 		as binutils
 		gcc gcc
-		patch patch
 		abidiff abigail-tools
 		busybox busybox
 		losetup mount

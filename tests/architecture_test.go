@@ -48,6 +48,7 @@ var rooms = []struct {
 	{"tests/attack", nil},
 	{"tests/places", nil},
 	{"tests/farm", nil},
+	{"tests/sandbox", nil},
 	{"pkgtool/cli", []string{"signing", "kernel-config", "pkgtool", "repo", "iso", "installer", "tests/boot"}},
 	{"pkgtool/objects", []string{"pkgtool/cli", "pkgtool/build/sandbox", "repo/store/blob"}},
 	{"pkgtool/farm", []string{"pkgtool/cli", "pkgtool/build"}},

@@ -17,6 +17,7 @@ import (
 const (
 	measureEvery = 200 * time.Millisecond
 	countShare   = 20
+	countAnyway  = 15 * time.Second
 )
 
 func tooLong(l Limits) error {
@@ -53,13 +54,14 @@ type meter struct {
 	written  int64     // bytes in folders, when last counted
 	free     int64     // of their file systems at that moment
 	nextDisk time.Time // not before
+	anyway   time.Time // then also if nothing seems to be written
 }
 
 // measure measures until done is closed.
 func (m *meter) measure(done <-chan struct{}) {
 	tick := time.NewTicker(measureEvery)
 	defer tick.Stop()
-	m.free = m.freeSpace()
+	m.free, m.anyway = m.freeSpace(), time.Now().Add(countAnyway)
 	for {
 		select {
 		case <-done:
@@ -84,12 +86,13 @@ func (m *meter) check() error {
 	return m.checkDisk()
 }
 
-// checkDisk counts files only when so much room disappeared from the disk that
-// the limit may be reached.
+// checkDisk counts files when so much room disappeared from the disk that the
+// limit may be reached, and now and then in any case: others may free room
+// meanwhile.
 func (m *meter) checkDisk() error {
 	now := time.Now()
 	free := m.freeSpace()
-	if now.Before(m.nextDisk) || m.written+max(0, m.free-free) <= m.limits.Disk {
+	if now.Before(m.nextDisk) || m.written+max(0, m.free-free) <= m.limits.Disk && now.Before(m.anyway) {
 		return nil
 	}
 	m.written, m.free = 0, free
@@ -97,11 +100,16 @@ func (m *meter) checkDisk() error {
 		m.written += diskUse(folder)
 	}
 	m.nextDisk = now.Add(countShare * time.Since(now))
+	m.anyway = now.Add(countAnyway)
 	if m.written > m.limits.Disk {
 		return &LimitError{fmt.Sprintf("it wrote more than %s to the disk", Size(m.limits.Disk)), "disk"}
 	}
 	return nil
 }
+
+// perFile is what a file counts besides its content, in bytes: an empty one
+// still takes an inode, and of those a disk has only so many.
+const perFile = 1 << 10
 
 // freeSpace is the room on the file systems of the folders, in bytes; one that
 // is the same for two counts twice, which only makes counting earlier.
@@ -110,7 +118,7 @@ func (m *meter) freeSpace() int64 {
 	for _, folder := range m.folders {
 		var st unix.Statfs_t
 		if unix.Statfs(folder, &st) == nil {
-			free += int64(st.Bavail) * st.Bsize
+			free += int64(st.Bavail)*st.Bsize + int64(st.Ffree)*perFile
 		}
 	}
 	return free
@@ -126,7 +134,7 @@ func diskUse(folder string) int64 {
 		}
 		var st unix.Stat_t
 		if unix.Lstat(name, &st) == nil {
-			sum += st.Blocks * 512
+			sum += st.Blocks*512 + perFile
 		}
 		return nil
 	})
