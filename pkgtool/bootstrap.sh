@@ -141,6 +141,7 @@ test)
 		cpio cpio
 		as binutils
 		gcc gcc
+		patch patch
 		abidiff abigail-tools
 		busybox busybox
 		losetup mount
