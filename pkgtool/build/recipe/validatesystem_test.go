@@ -77,3 +77,31 @@ func TestBaseAccounts(t *testing.T) {
 		t.Errorf("baseAccounts has %v, the package filesystem %v", have, names)
 	}
 }
+
+// FuzzReadUnit: no text makes reading a unit crash, and what is read is in it.
+func FuzzReadUnit(f *testing.F) {
+	f.Add("a.service", "[Service]\nExecStart=-/usr/bin/a \\\n b\n[Install]\nWantedBy=x.target\n")
+	f.Add("a.timer", "[Timer]\nOnCalendar=daily\n")
+	f.Fuzz(func(t *testing.T, name, text string) {
+		facts, err := ReadUnit(name, []byte(text))
+		if err != nil {
+			return
+		}
+		for _, program := range facts.Programs {
+			if program != "" && !strings.Contains(text, program) {
+				t.Errorf("%q is not in %q", program, text)
+			}
+		}
+	})
+}
+
+// FuzzParseCaps: what is taken is an attribute of 20 bytes.
+func FuzzParseCaps(f *testing.F) {
+	f.Add("cap_net_raw+ep")
+	f.Add("cap_chown,cap_bpf=i cap_kill+p")
+	f.Fuzz(func(t *testing.T, text string) {
+		if value, err := ParseCaps(text); err == nil && len(value) != 20 {
+			t.Errorf("%q: %x", text, value)
+		}
+	})
+}
