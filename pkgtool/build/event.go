@@ -14,6 +14,8 @@ const (
 	Done      Kind = "built"     // Seconds
 	Cached    Kind = "cached"    // nothing to do
 	Failed    Kind = "failed"    // Text is the reason
+	Stopping  Kind = "stopping"  // the caller wants the run to end; the builds at work are ended
+	Stopped   Kind = "stopped"   // a build was ended, by the caller or because another one failed
 	Progress  Kind = "progress"  // of the run: Done of Total recipes, about Seconds are left
 	Resumed   Kind = "resumed"   // a build goes on with the step Text
 	Skipped   Kind = "skipped"   // Text names what failed before

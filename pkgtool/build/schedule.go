@@ -56,9 +56,10 @@ func estimate(r *recipe.Recipe) float64 {
 }
 
 // run builds until everything is done or something failed.
-func (s *schedule) run(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+func (s *schedule) run(caller context.Context) error {
+	ctx, cancel := context.WithCancelCause(caller)
 	defer cancel(nil)
+	defer context.AfterFunc(caller, func() { s.engine.report(Event{Kind: Stopping}) })()
 	type finished struct {
 		r      *recipe.Recipe
 		out    *outcome
@@ -97,7 +98,9 @@ func (s *schedule) run(ctx context.Context) error {
 			continue
 		}
 		s.failed[f.r] = f.err
-		if !s.stopped {
+		if ctx.Err() != nil && ended(ctx, f.err) {
+			s.engine.report(Event{Kind: Stopped, Recipe: f.r.Name})
+		} else {
 			s.engine.report(Event{Kind: Failed, Recipe: f.r.Name, Text: f.err.Error()})
 		}
 		if !s.engine.KeepGoing || ctx.Err() != nil {
@@ -106,6 +109,11 @@ func (s *schedule) run(ctx context.Context) error {
 		}
 	}
 	return s.err(ctx)
+}
+
+// ended reports whether a build has this error because the run was ended.
+func ended(ctx context.Context, err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))
 }
 
 // tell reports how far the run is.
@@ -192,7 +200,7 @@ func (s *schedule) err(ctx context.Context) error {
 	skipped := 0
 	for _, r := range s.order {
 		switch err := s.failed[r]; {
-		case err == nil, errors.Is(err, errStopped), s.stopped && errors.Is(err, context.Canceled):
+		case err == nil, s.stopped && ended(ctx, err):
 		case errors.Is(err, errSkipped):
 			skipped++
 		default:

@@ -44,6 +44,7 @@ type openSlice struct {
 	since, phase int64 // when it and its phase began
 	name         string
 	why          string
+	started      bool
 }
 
 // NewTrace begins a trace. every is the time between counters.
@@ -60,7 +61,21 @@ func (t *Trace) Report(ev Event) {
 	now := time.Since(t.start).Microseconds()
 	b := t.open[ev.Recipe]
 	switch ev.Kind {
-	case Started, Packaging, Phase, Testing, Fetching, Resumed:
+	case Fetching:
+		switch {
+		case ev.Done >= ev.Total:
+			if b != nil && !b.started { // a layer of the seed: nothing else is fetched outside of a build
+				t.end(ev, b, now)
+			}
+			return
+		case b == nil:
+			b = t.begin(ev, now)
+		}
+		if b.name != string(Fetching) {
+			t.endPhase(b, now)
+			b.name = string(Fetching)
+		}
+	case Started, Packaging, Phase, Testing, Resumed:
 		if b == nil {
 			b = t.begin(ev, now)
 		}
@@ -69,24 +84,28 @@ func (t *Trace) Report(ev Event) {
 			name = ev.Text
 		}
 		if ev.Kind == Started {
-			name, b.why = "prepare", ev.Text
+			name, b.why, b.started = "prepare", ev.Text, true
 		}
 		if b.name != name {
 			t.endPhase(b, now)
 			b.name = name
 		}
-	case Done, Failed, Cached:
-		if b == nil {
-			return
+	case Done, Failed, Cached, Stopped:
+		if b != nil {
+			t.end(ev, b, now)
 		}
-		t.endPhase(b, now)
-		t.events = append(t.events, traceEvent{
-			Name: ev.Recipe, Phase: "X", Time: b.since, Duration: now - b.since, Process: 1, Lane: b.lane, Category: "recipe",
-			Arguments: map[string]any{"why": b.why, "end": ev.Kind},
-		})
-		t.lanes[b.lane-1] = ""
-		delete(t.open, ev.Recipe)
 	}
+}
+
+// end closes what is open of a build.
+func (t *Trace) end(ev Event, b *openSlice, now int64) {
+	t.endPhase(b, now)
+	t.events = append(t.events, traceEvent{
+		Name: ev.Recipe, Phase: "X", Time: b.since, Duration: now - b.since, Process: 1, Lane: b.lane, Category: "recipe",
+		Arguments: map[string]any{"why": b.why, "end": ev.Kind},
+	})
+	t.lanes[b.lane-1] = ""
+	delete(t.open, ev.Recipe)
 }
 
 // begin puts a build on the first free lane.
@@ -142,10 +161,10 @@ func (t *Trace) Write(w io.Writer) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Since(t.start).Microseconds()
-	for name, b := range t.open { // an interrupted run
+	for name, b := range t.open { // a run that was ended
 		t.endPhase(b, now)
 		t.events = append(t.events, traceEvent{Name: name, Phase: "X", Time: b.since, Duration: now - b.since, Process: 1, Lane: b.lane, Category: "recipe",
-			Arguments: map[string]any{"why": b.why, "end": "interrupted"}})
+			Arguments: map[string]any{"why": b.why, "end": Stopped}})
 	}
 	slices.SortStableFunc(t.events, func(a, b traceEvent) int {
 		if a.Time != b.Time {

@@ -10,6 +10,7 @@ import (
 	"ashlar/pkgtool/build"
 	"ashlar/pkgtool/build/recipe"
 	"ashlar/pkgtool/durable"
+	"ashlar/pkgtool/fault"
 
 	"github.com/spf13/cobra"
 )
@@ -140,6 +141,9 @@ func (o *buildOptions) run(ctx context.Context, app *App, names []string) (err e
 	}
 	defer closeExecutor()
 	built, err := engine.Build(ctx, names)
+	if ctx.Err() != nil && err != nil && fault.ClassOf(err) == fault.Failed {
+		return fault.Mark(errors.New("interrupted; what was finished is kept"), fault.Interrupted, "the same command goes on; with --resume, at the step that was interrupted")
+	}
 	if err != nil {
 		return err
 	}

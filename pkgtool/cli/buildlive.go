@@ -109,7 +109,7 @@ func (l *liveBuild) follow(ev build.Event) {
 		if b != nil && ev.Done < ev.Total {
 			b.phase = fmt.Sprintf("fetching, %d of %d MB", ev.Done/1e6, ev.Total/1e6)
 		}
-	case build.Done, build.Failed, build.Cached:
+	case build.Done, build.Failed, build.Cached, build.Stopped:
 		delete(l.running, ev.Recipe)
 	case build.Progress:
 		l.done, l.total = ev.Done, ev.Total

@@ -60,6 +60,8 @@ func (r *buildReporter) tell(ev build.Event) {
 	app := r.app
 	switch ev.Kind {
 	case build.Progress:
+	case build.Stopping:
+		app.Say("%-10s the builds at work; Ctrl-C once more ends at once and leaves folders behind", ev.Kind)
 	case build.Testing:
 		if app.Verbose {
 			app.Say("%-10s %s %s", ev.Kind, ev.Recipe, ev.Text)
@@ -80,7 +82,7 @@ func (r *buildReporter) tell(ev build.Event) {
 		if app.Verbose {
 			app.Say("%-10s %s", ev.Kind, ev.Recipe)
 		}
-	case build.Failed:
+	case build.Failed, build.Stopped:
 		app.Say("%-10s %s", ev.Kind, ev.Recipe)
 	default:
 		app.Say("%-10s %s (%s)", ev.Kind, ev.Recipe, ev.Text)
@@ -100,7 +102,7 @@ func (r *buildReporter) follow(ev build.Event) {
 		if b := r.running[ev.Recipe]; b != nil {
 			b.phase = ev.Text
 		}
-	case build.Done, build.Failed:
+	case build.Done, build.Failed, build.Stopped:
 		delete(r.running, ev.Recipe)
 		if len(r.running) == 0 && r.timer != nil {
 			r.timer.Stop()

@@ -9,6 +9,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -101,6 +102,7 @@ func New(in io.Reader, out, errOut io.Writer) (*cobra.Command, *App) {
 func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // who asks twice does not want to wait
 	root, app := New(in, out, errOut)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -108,6 +110,9 @@ func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 		return 0
 	}
 	code := fault.ClassOf(err)
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))) {
+		code = fault.Interrupted
+	}
 	if wrongCall(err) {
 		code = fault.Usage
 	}

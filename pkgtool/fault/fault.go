@@ -16,14 +16,15 @@ type Class int
 
 // The documented exit codes of pkgtool.
 const (
-	Failed       Class = 1 // anything without a class of its own
-	Usage        Class = 2 // the command line or an input file is wrong
-	Unsolvable   Class = 3 // no set of packages satisfies the request
-	Security     Class = 4 // a signature, checksum or policy refused the input
-	Network      Class = 5 // no source or mirror gave an answer
-	HeldBack     Class = 6 // done, but some packages could not be brought up to date
-	RebootNeeded Class = 7 // done, and effective after the next boot
-	Stale        Class = 8 // what a repository offers has expired, or a mirror hides newer
+	Failed       Class = 1   // anything without a class of its own
+	Usage        Class = 2   // the command line or an input file is wrong
+	Unsolvable   Class = 3   // no set of packages satisfies the request
+	Security     Class = 4   // a signature, checksum or policy refused the input
+	Network      Class = 5   // no source or mirror gave an answer
+	HeldBack     Class = 6   // done, but some packages could not be brought up to date
+	RebootNeeded Class = 7   // done, and effective after the next boot
+	Stale        Class = 8   // what a repository offers has expired, or a mirror hides newer
+	Interrupted  Class = 130 // ended by Ctrl-C or SIGTERM, as shells number it
 )
 
 type marked struct {

@@ -139,6 +139,8 @@ func run(ctx context.Context, spec Spec, dir string) error {
 	if cmd.SysProcAttr, err = namespaces(spec.Owners); err != nil {
 		return err
 	}
+	// Ctrl-C on the caller's terminal is for the caller, who ends pid 1.
+	cmd.SysProcAttr.Setsid = !spec.Terminal
 	if err := cmd.Start(); err != nil {
 		return explainStart(err)
 	}
