@@ -16,22 +16,30 @@ import (
 
 func sourceCommands(app *App) []*cobra.Command {
 	cmd := &cobra.Command{Use: "source", Short: "Fetch, check, unpack and find sources"}
-	cmd.AddCommand(sourceFetch(app), sourceVerify(app), sourceFind(app), sourceUnpack(app))
+	cmd.AddCommand(sourceFetch(app), sourceVerify(app), sourceMirror(app), sourcePin(app), sourceFind(app), sourceUnpack(app))
 	return []*cobra.Command{cmd}
 }
 
 func sourceFetch(app *App) *cobra.Command {
 	var s source.Source
+	var o recipeSources
 	cmd := &cobra.Command{
-		Use:   "fetch URI...",
-		Short: "Fetch one pinned file into the cache and print where it is",
-		Long: `All URIs are places of the same file. mirror://debian/PATH is found through this
+		Use:   "fetch [RECIPE...] | --sha256 SUM URI...",
+		Short: "Fetch what recipes pin, or one pinned file, into the cache",
+		Long: `Fetches everything the named recipes build from; that of all recipes, and the seed,
+when none is named. RECIPE is a recipe, a package or @GROUP.
+
+With --sha256 or --h1 it fetches one file and prints where it is. All URIs are
+places of the same file. mirror://debian/PATH is found through this
 host's apt configuration, or through mirrors.yaml in the user's configuration
 folder; gomod://module@version through the Go module proxy in force.`,
-		Example: `  pkgtool source fetch --sha256 SUM mirror://debian/pool/main/h/hello/hello_2.10.orig.tar.gz
+		Example: `  pkgtool source fetch openssh zlib
+  pkgtool source fetch --sha256 SUM mirror://debian/pool/main/h/hello/hello_2.10.orig.tar.gz
   pkgtool source fetch --h1 h1:SUM gomod://golang.org/x/mod@v0.42.0`,
-		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if s.SHA256+s.H1 == "" && o.mean(cmd, args) {
+				return o.fetch(cmd.Context(), app, args)
+			}
 			fetcher, err := source.Host()
 			if err != nil {
 				return err
@@ -47,6 +55,7 @@ folder; gomod://module@version through the Go module proxy in force.`,
 			return app.Print(map[string]any{"schema": 1, "path": path}, func(w io.Writer) { fmt.Fprintln(w, path) })
 		},
 	}
+	o.flags(cmd)
 	cmd.Flags().StringVar(&s.SHA256, "sha256", "", "the file's SHA-256 in `hex`")
 	cmd.Flags().StringVar(&s.H1, "h1", "", "the Go module's h1 `sum`")
 	cmd.Flags().Int64Var(&s.Size, "size", 0, "the file's size in `bytes`, if known")
@@ -54,11 +63,25 @@ folder; gomod://module@version through the Go module proxy in force.`,
 }
 
 func sourceVerify(app *App) *cobra.Command {
-	return &cobra.Command{
-		Use:   "verify",
-		Short: "Check every file of the source cache against its sum",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+	var o recipeSources
+	var remote bool
+	cmd := &cobra.Command{
+		Use:   "verify [--remote [RECIPE...]]",
+		Short: "Check every file of the source cache against its sum, or ask whether sources are still to be had",
+		Long: `Checks every file of the source cache against its sum.
+
+With --remote it asks instead, for every place of every source of the named
+recipes, or of all recipes and the seed, whether the file is still there and has
+its size. Nothing is fetched, so other bytes of the same size are not seen.`,
+		Example: `  pkgtool source verify
+  pkgtool source verify --remote --json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if remote {
+				return o.verifyRemote(cmd.Context(), app, args)
+			}
+			if len(args) > 0 {
+				return fault.Errorf(fault.Usage, "recipes are named only with --remote")
+			}
 			fetcher, err := source.Host()
 			if err != nil {
 				return err
@@ -81,6 +104,9 @@ func sourceVerify(app *App) *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&remote, "remote", false, "ask the places of the sources")
+	o.flags(cmd)
+	return cmd
 }
 
 func sourceFind(app *App) *cobra.Command {
