@@ -43,7 +43,7 @@ func (o *recipeSources) flags(cmd *cobra.Command) {
 // mean tells recipes from URIs and files without a sum.
 func (o *recipeSources) mean(cmd *cobra.Command, args []string) bool {
 	for _, arg := range args {
-		if strings.ContainsAny(arg, ":/") {
+		if info, err := os.Stat(arg); strings.ContainsAny(arg, ":/") || err == nil && info.Mode().IsRegular() {
 			return false
 		}
 	}

@@ -3,5 +3,6 @@
 //
 // The seed of these tests is one package with bash, busybox and the program in
 // probe, which tries the acts and prints what came of each. A test looks at the
-// log, at the packages and at the host.
+// log, at the packages and at the host. S28, repositories of git, is tried where
+// they are read: package source/git.
 package sandbox
