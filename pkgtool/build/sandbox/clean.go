@@ -138,9 +138,33 @@ func openFolder(dir int, name string) error {
 	return unix.Fchmodat(dir, name, 0o700, 0)
 }
 
-// emptyFiles removes a batch of the names in the open folder, and returns the
-// folders among them that are not empty.
+// emptyFiles removes files and empty folders from the open folder until it
+// meets folders that are not empty, and returns these; none when nothing is
+// left.
 func emptyFiles(dir int) ([]string, error) {
+	for {
+		names, err := someNames(dir)
+		if err != nil || len(names) == 0 {
+			return nil, err
+		}
+		var folders []string
+		for _, name := range names {
+			switch err := unlink(dir, name); {
+			case err == nil:
+			case isFilled(err):
+				folders = append(folders, name)
+			default:
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		if len(folders) > 0 {
+			return folders, nil
+		}
+	}
+}
+
+// someNames reads a batch of the names in the open folder, from its beginning.
+func someNames(dir int) ([]string, error) {
 	copied, err := unix.Openat(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -148,23 +172,10 @@ func emptyFiles(dir int) ([]string, error) {
 	folder := os.NewFile(uintptr(copied), ".")
 	defer folder.Close()
 	names, err := folder.Readdirnames(batch)
-	if err != nil && len(names) == 0 {
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, io.EOF) {
-			return nil, nil
-		}
-		return nil, err
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, io.EOF) {
+		err = nil
 	}
-	var folders []string
-	for _, name := range names {
-		switch err := unlink(dir, name); {
-		case err == nil:
-		case isFilled(err):
-			folders = append(folders, name)
-		default:
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return folders, nil
+	return names, err
 }
 
 // isFilled says that an unlink met a folder with something in it, or one that

@@ -59,6 +59,14 @@ func TestRemoveTreeRemovesWhatABuildLeft(t *testing.T) {
 			}
 			return nil
 		}},
+		{"many files", func(t *testing.T, dir string) error {
+			for i := range 3*batch + 7 {
+				if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), nil, 0o644); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
 		{"a link to outside", func(t *testing.T, dir string) error {
 			return errors.Join(os.Symlink(filepath.Dir(outside), filepath.Join(dir, "folder")), os.Symlink(outside, filepath.Join(dir, "file")), os.Link(outside, filepath.Join(dir, "hard")))
 		}},
