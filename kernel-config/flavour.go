@@ -13,7 +13,7 @@ import (
 	"ashlar/pkgtool/strictyaml"
 )
 
-//go:embed fragments/*.config fragments/*.yaml flavours/*.yaml
+//go:embed fragments flavours
 var shipped embed.FS
 
 // Shipped is the data of this project: flavours/NAME.yaml,
@@ -25,7 +25,7 @@ type Flavour struct {
 	Schema    int               `yaml:"schema" json:"-" jsonschema_description:"format version: 1"`
 	Name      string            `yaml:"name" json:"name"`
 	Summary   string            `yaml:"summary" json:"summary"`
-	Base      string            `yaml:"base" json:"base" jsonschema_description:"make target that answers what no fragment says: allnoconfig"`
+	Base      string            `yaml:"base" json:"base" jsonschema_description:"make target that answers what no fragment says: allnoconfig (off) or alldefconfig (the kernel's default)"`
 	Arch      string            `yaml:"arch" json:"arch" jsonschema_description:"as the kernel names it: x86"`
 	Fragments []string          `yaml:"fragments" json:"fragments"`
 	Overrides map[string]string `yaml:"overrides,omitempty" json:"overrides,omitempty" jsonschema_description:"symbol to value; wins over every fragment"`
@@ -69,8 +69,8 @@ func Load(data fs.FS, name string) (*Flavour, error) {
 		return nil, fmt.Errorf("%s: schema %d; this program reads schema 1", file, f.Schema)
 	case f.Name != name:
 		return nil, fmt.Errorf("%s: name is %q", file, f.Name)
-	case f.Base != "allnoconfig":
-		return nil, fmt.Errorf("%s: base %q; the only base is allnoconfig", file, f.Base)
+	case f.Base != "allnoconfig" && f.Base != "alldefconfig":
+		return nil, fmt.Errorf("%s: base %q; the bases are allnoconfig and alldefconfig", file, f.Base)
 	}
 	var problems []error
 	for _, part := range f.Fragments {
@@ -172,7 +172,7 @@ func (f *Flavour) asks() []asked {
 }
 
 // Merge writes what all fragments and overrides of the flavour ask for as
-// .config text, the input of `make KCONFIG_ALLCONFIG=FILE allnoconfig`.
+// .config text, the input of `make KCONFIG_ALLCONFIG=FILE BASE`.
 func (f *Flavour) Merge() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# kernel flavour %s\n", f.Name)
