@@ -89,10 +89,14 @@ func (f *Flavour) promises(kernel *semver.Version, arch string) []Finding {
 	}
 	var out []Finding
 	ruled := map[string]bool{} // has a rule, in range or not
-	for _, part := range f.loaded {
+	for n, part := range f.loaded {
+		later := f.decided(n + 1)
 		for i := range part.rules.Rules {
 			r := &part.rules.Rules[i]
 			for _, s := range r.Symbols {
+				if later[s] {
+					continue
+				}
 				ruled[s] = true
 				if r.applies(kernel, arch) {
 					out = append(out, Finding{Symbol: s, Level: r.Level, Fragment: part.name,
@@ -101,8 +105,13 @@ func (f *Flavour) promises(kernel *semver.Version, arch string) []Finding {
 			}
 		}
 	}
+	own := f.decided(0)
 	for _, a := range asks {
-		if !ruled[a.symbol] {
+		switch {
+		case ruled[a.symbol]:
+		case own[a.symbol]:
+			out = append(out, Finding{Symbol: a.symbol, Level: Required, Fragment: a.fragment, Want: a.value, Reason: ownReason})
+		default:
 			out = append(out, Finding{Symbol: a.symbol, Level: Wanted, Fragment: a.fragment, Want: a.value})
 		}
 	}

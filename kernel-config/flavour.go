@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
-	"sort"
+	"slices"
 	"strings"
 
 	"ashlar/pkgtool/strictyaml"
@@ -30,6 +31,9 @@ type Flavour struct {
 	Fragments []string          `yaml:"fragments" json:"fragments"`
 	Overrides map[string]string `yaml:"overrides,omitempty" json:"overrides,omitempty" jsonschema_description:"symbol to value; wins over every fragment"`
 
+	// Own names the user's fragments on top, in order; see [Flavour.Add].
+	Own []string `yaml:"-" json:"own,omitempty"`
+
 	loaded []fragment
 }
 
@@ -37,6 +41,7 @@ type fragment struct {
 	name   string
 	config *Config
 	rules  Rules
+	own    bool // a user's
 }
 
 // Flavours lists the names of the flavours in data.
@@ -107,22 +112,27 @@ func loadFragment(data fs.FS, name string) (fragment, error) {
 	if err := strictyaml.Decode(file, text, &f.rules); err != nil {
 		return f, err
 	}
+	return f, f.prepare(file)
+}
+
+// prepare checks the rules, which file holds.
+func (f *fragment) prepare(file string) error {
 	if f.rules.Schema != 1 {
-		return f, fmt.Errorf("%s: schema %d; this program reads schema 1", file, f.rules.Schema)
+		return fmt.Errorf("%s: schema %d; this program reads schema 1", file, f.rules.Schema)
 	}
 	for i := range f.rules.Rules {
 		r := &f.rules.Rules[i]
 		if err := r.prepare(); err != nil {
-			return f, fmt.Errorf("%s: %w", file, err)
+			return fmt.Errorf("%s: %w", file, err)
 		}
 		for _, s := range r.Symbols {
 			asked := f.config.Has(s) && f.config.Value(s) != "n"
 			if r.Level == Forbidden && asked {
-				return f, fmt.Errorf("%s forbids %s, and %s.config asks for it", file, s, name)
+				return fmt.Errorf("%s forbids %s, and %s.config asks for it", file, s, f.name)
 			}
 		}
 	}
-	return f, nil
+	return nil
 }
 
 func (f *Flavour) conflicts() []error {
@@ -151,22 +161,35 @@ type asked struct{ symbol, value, fragment string }
 
 func (f *Flavour) asks() []asked {
 	var out []asked
+	own := f.decided(0)
 	seen := map[string]bool{}
-	for _, part := range f.loaded {
+	add := func(part fragment, later map[string]bool) {
 		for _, s := range part.config.Symbols() {
-			if _, decided := f.Overrides[s]; !seen[s] && !decided {
+			if !later[s] && !seen[s] {
 				seen[s] = true
 				out = append(out, asked{s, part.config.Value(s), part.name})
 			}
 		}
 	}
-	var names []string
-	for s := range f.Overrides {
-		names = append(names, s)
+	overrides := slices.Sorted(maps.Keys(f.Overrides))
+	hidden := maps.Clone(own)
+	for _, s := range overrides {
+		hidden[s] = true
 	}
-	sort.Strings(names)
-	for _, s := range names {
-		out = append(out, asked{s, f.Overrides[s], "overrides"})
+	for _, part := range f.loaded {
+		if !part.own {
+			add(part, hidden)
+		}
+	}
+	for _, s := range overrides {
+		if !own[s] {
+			out = append(out, asked{s, f.Overrides[s], "overrides"})
+		}
+	}
+	for i, part := range f.loaded {
+		if part.own {
+			add(part, f.decided(i+1))
+		}
 	}
 	return out
 }
