@@ -36,6 +36,9 @@ type Image struct {
 	Repositories []Repository `yaml:"repositories,omitempty" jsonschema_description:"repositories that the live system uses"`
 	Files        []File       `yaml:"files,omitempty" jsonschema_description:"files to add to what the packages bring, or to put in place of it"`
 
+	// KernelFragments are files beside the definition; see [Image.FragmentFiles].
+	KernelFragments []string `yaml:"kernel_fragments,omitempty" jsonschema_description:"files beside the definition with own configuration (.config text) that the kernel is built with; what they ask for is required"`
+
 	dir string // of the definition, for files[].from
 }
 
@@ -117,6 +120,15 @@ func Names(dir string) ([]string, error) {
 
 // Schema is the JSON Schema of a definition.
 func Schema() ([]byte, error) { return strictyaml.Schema(&Image{}, "Ashlar image definition") }
+
+// FragmentFiles returns the paths of the kernel's own fragments.
+func (m *Image) FragmentFiles() []string {
+	var files []string
+	for _, name := range m.KernelFragments {
+		files = append(files, filepath.Join(m.dir, name))
+	}
+	return files
+}
 
 // Dependencies returns what the image must contain, the kernel included.
 func (m *Image) Dependencies() ([]version.Dependency, error) {

@@ -83,16 +83,16 @@ func (e *Engine) action(r *recipe.Recipe, root *buildRoot) (*action, error) {
 		}
 		a.Patches = append(a.Patches, in)
 	}
-	files, err := recipeFiles(r)
+	files, err := e.recipeFiles(r)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range files {
-		sum, err := e.digests.sum(filepath.Join(r.Dir(), name))
+	for _, f := range files {
+		sum, err := e.digests.sum(f.from)
 		if err != nil {
 			return nil, err
 		}
-		a.Files = append(a.Files, digested{name, sum})
+		a.Files = append(a.Files, digested{f.name, sum})
 	}
 	for i := range r.Sources {
 		in, err := e.sourceInput(r, &r.Sources[i])
@@ -110,9 +110,33 @@ func (e *Engine) action(r *recipe.Recipe, root *buildRoot) (*action, error) {
 	return a, nil
 }
 
-// recipeFiles lists what a build sees of the recipe's folder: everything but
+// besideFile is a file that a build finds below $RECIPEDIR.
+type besideFile struct{ name, from string }
+
+// recipeFiles lists what a build sees of the recipe's folder, and the user's
+// own files for it.
+func (e *Engine) recipeFiles(r *recipe.Recipe) ([]besideFile, error) {
+	names, err := folderFiles(r)
+	if err != nil {
+		return nil, err
+	}
+	var files []besideFile
+	for _, name := range names {
+		files = append(files, besideFile{name, filepath.Join(r.Dir(), name)})
+	}
+	for i, from := range e.Own[r.Name] {
+		// numbered: the order is the user's
+		files = append(files, besideFile{fmt.Sprintf("%s/%02d-%s", ownFolder, i+1, filepath.Base(from)), from})
+	}
+	return files, nil
+}
+
+// ownFolder is where a build finds the user's own files, below $RECIPEDIR.
+const ownFolder = "own"
+
+// folderFiles lists the files of the recipe's folder: everything but
 // recipe.yaml and editors' leavings.
-func recipeFiles(r *recipe.Recipe) ([]string, error) {
+func folderFiles(r *recipe.Recipe) ([]string, error) {
 	var files []string
 	err := filepath.WalkDir(r.Dir(), func(path string, d fs.DirEntry, err error) error {
 		if err != nil {

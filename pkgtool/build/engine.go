@@ -47,6 +47,10 @@ type Engine struct {
 	KeepGoing bool        // after a failure, build what does not depend on it
 	Report    func(Event) // is told what happens, from several goroutines; may be nil
 
+	// Own holds files of the user for recipes, by recipe: their builds find them,
+	// in this order, as $RECIPEDIR/own/NN-NAME. See [KernelFragments].
+	Own map[string][]string
+
 	Out    string              // folder for signed packages; "" exports none
 	Signer *signing.PrivateKey // signs what is exported, and attestations
 	Attest string              // folder for provenance and bills of materials; "" makes none

@@ -169,16 +169,16 @@ func (e *Engine) runSteps(ctx context.Context, r *recipe.Recipe, a *action, w *W
 
 // provideRecipe copies the recipe's files and patches for the build to read.
 func (e *Engine) provideRecipe(r *recipe.Recipe, w *workFolders) error {
-	files, err := recipeFiles(r)
+	files, err := e.recipeFiles(r)
 	if err != nil {
 		return err
 	}
-	for _, name := range files {
-		target := filepath.Join(w.recipe, name)
+	for _, f := range files {
+		target := filepath.Join(w.recipe, f.name)
 		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 			return explainDisk(err)
 		}
-		info, err := os.Stat(filepath.Join(r.Dir(), name))
+		info, err := os.Stat(f.from)
 		if err != nil {
 			return err
 		}
@@ -186,7 +186,7 @@ func (e *Engine) provideRecipe(r *recipe.Recipe, w *workFolders) error {
 		if info.Mode()&0o100 != 0 {
 			mode = 0o755
 		}
-		if err := copyFile(filepath.Join(r.Dir(), name), target, mode); err != nil {
+		if err := copyFile(f.from, target, mode); err != nil {
 			return explainDisk(err)
 		}
 	}

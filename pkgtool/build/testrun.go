@@ -49,16 +49,16 @@ func (e *Engine) runTests(ctx context.Context, r *recipe.Recipe, own, available 
 			return err
 		}
 		a := testAction{Behaviour: behaviour, Env: environment(r, e.Tree.Arch), Run: test.Run}
-		files, err := recipeFiles(r)
+		files, err := e.recipeFiles(r)
 		if err != nil {
 			return err
 		}
-		for _, name := range files {
-			sum, err := e.digests.sum(filepath.Join(r.Dir(), name))
+		for _, f := range files {
+			sum, err := e.digests.sum(f.from)
 			if err != nil {
 				return err
 			}
-			a.Files = append(a.Files, digested{name, sum})
+			a.Files = append(a.Files, digested{f.name, sum})
 		}
 		for _, p := range root.packages {
 			a.Root = append(a.Root, digested{p.manifest.Name, p.digest})

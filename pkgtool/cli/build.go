@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"ashlar/pkgtool/build"
@@ -37,6 +38,7 @@ are not given to a shared cache, because they were not built in one go.`,
   pkgtool build @virtualization --keep-going     a group, as far as it goes
   pkgtool build --changed main --rdeps           what a branch touches, and all that stands on it
   pkgtool build openssh --option openssh.pam=false
+  pkgtool build linux-server --kernel-fragment linux-server=mine.config
   pkgtool build linux-virt --resume              go on after mending the step that failed
   pkgtool build --trace build/trace.json         see in a trace viewer where the time goes`,
 		ValidArgsFunction: o.complete,
@@ -48,6 +50,7 @@ are not given to a shared cache, because they were not built in one go.`,
 	flags.IntVarP(&o.jobs, "jobs", "j", 0, "jobs of every build; 0 shares the cores among the builds at work")
 	flags.IntVar(&o.parallel, "parallel", 0, "recipes built at a time; 0 means a quarter of the cores, and 2 at least")
 	flags.StringArrayVar(&o.options, "option", nil, "choose a recipe's option, as `RECIPE.OPTION=VALUE`; wins over recipes/options.yaml")
+	flags.StringArrayVar(&o.fragments, "kernel-fragment", nil, "put an own configuration fragment on top of a kernel's, as `KERNEL=FILE`; what it asks for is required")
 	flags.StringVar(&o.selection.changed, "changed", "", "build what differs from this `commit` of git, HEAD when none is given, besides what is named")
 	flags.Lookup("changed").NoOptDefVal = "HEAD"
 	flags.BoolVar(&o.selection.rdeps, "rdeps", false, "build also all recipes that stand on these")
@@ -70,6 +73,7 @@ type buildOptions struct {
 	keepGoing, shell bool
 	resume, noTest   bool
 	options          []string
+	fragments        []string
 	selection        selection
 	trace            string
 	shared           sharedOptions
@@ -97,6 +101,15 @@ func (o *buildOptions) run(ctx context.Context, app *App, names []string) (err e
 	engine, err := build.OpenWith(o.recipes, options)
 	if err != nil {
 		return err
+	}
+	for _, text := range o.fragments {
+		kernel, file, ok := strings.Cut(text, "=")
+		if !ok || kernel == "" || file == "" {
+			return fault.Errorf(fault.Usage, "--kernel-fragment %q is not KERNEL=FILE, such as linux-server=mine.config", text)
+		}
+		if err := engine.KernelFragments(kernel, file); err != nil {
+			return err
+		}
 	}
 	names, nothing, err := o.selection.names(ctx, engine, names)
 	if err != nil {

@@ -93,6 +93,9 @@ func (r *release) build(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.Engine.KernelFragments(r.Image.Kernel, r.Image.FragmentFiles()...); err != nil {
+		return fmt.Errorf("image %s: %w", r.Image.Name, err)
+	}
 	r.Engine.Out, r.Engine.Signer = filepath.Join(r.Out, "packages"), r.key
 	names, err := r.recipes()
 	if err != nil {
