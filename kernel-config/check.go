@@ -31,11 +31,16 @@ type Report struct {
 	Arch     string    `json:"arch,omitempty"`
 	Checked  int       `json:"checked"` // promises that apply to this kernel
 	Findings []Finding `json:"findings"`
+	Lists    []Outcome `json:"lists,omitempty"` // what others ask
 }
 
-// Failed counts the findings that make the kernel unfit, Warned the others.
+// Failed counts what makes the kernel unfit: broken promises, and rows of lists
+// that do not hold and do not differ on purpose.
 func (r *Report) Failed() int {
 	n := 0
+	for _, l := range r.Lists {
+		n += len(l.Failed)
+	}
 	for _, f := range r.Findings {
 		if f.Failure() {
 			n++
@@ -45,7 +50,15 @@ func (r *Report) Failed() int {
 }
 
 // Warned counts the wanted symbols that were lost.
-func (r *Report) Warned() int { return len(r.Findings) - r.Failed() }
+func (r *Report) Warned() int {
+	n := 0
+	for _, f := range r.Findings {
+		if !f.Failure() {
+			n++
+		}
+	}
+	return n
+}
 
 // Check compares a completed .config with what the flavour promises. tree may
 // be nil; with it, every finding is explained.
@@ -69,6 +82,10 @@ func Check(f *Flavour, config *Config, tree *kconfig.Tree) (*Report, error) {
 			p.Because = tree.Explain(p.Symbol, p.Want, config.plain)
 		}
 		report.Findings = append(report.Findings, p)
+	}
+	own := f.decided(0)
+	for i := range f.Checks {
+		report.Lists = append(report.Lists, f.Checks[i].compare(config, kernel, own))
 	}
 	return report, nil
 }
@@ -155,6 +172,12 @@ func (r *Report) Write(w io.Writer) {
 		for _, line := range f.Because {
 			fmt.Fprintf(w, "    %s\n", line)
 		}
+	}
+	for _, l := range r.Lists {
+		for _, row := range l.Failed {
+			fmt.Fprintf(w, "failure: list %s asks for %s, and it is %s\n", l.List, row.Row, row.Have)
+		}
+		fmt.Fprintf(w, "list %s: %d of %d rows hold, %d differ on purpose, %d fail\n", l.List, l.Held, l.Rows, len(l.Differs), len(l.Failed))
 	}
 	fmt.Fprintf(w, "flavour %s, kernel %s: %d promises checked, %d failures, %d warnings\n",
 		r.Flavour, orUnknown(r.Kernel), r.Checked, r.Failed(), r.Warned())

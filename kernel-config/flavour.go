@@ -14,11 +14,11 @@ import (
 	"ashlar/pkgtool/strictyaml"
 )
 
-//go:embed fragments flavours
+//go:embed fragments flavours checks
 var shipped embed.FS
 
 // Shipped is the data of this project: flavours/NAME.yaml,
-// fragments/NAME.config and fragments/NAME.yaml.
+// fragments/NAME.config, fragments/NAME.yaml and checks/NAME.yaml.
 func Shipped() fs.FS { return shipped }
 
 // Flavour is a kernel of the project: what it is made from.
@@ -30,6 +30,8 @@ type Flavour struct {
 	Arch      string            `yaml:"arch" json:"arch" jsonschema_description:"as the kernel names it: x86"`
 	Fragments []string          `yaml:"fragments" json:"fragments"`
 	Overrides map[string]string `yaml:"overrides,omitempty" json:"overrides,omitempty" jsonschema_description:"symbol to value; wins over every fragment"`
+
+	Checks []Compared `yaml:"checks,omitempty" json:"checks,omitempty" jsonschema_description:"what others ask of a kernel, and where this one differs on purpose"`
 
 	// Own names the user's fragments on top, in order; see [Flavour.Add].
 	Own []string `yaml:"-" json:"own,omitempty"`
@@ -87,6 +89,7 @@ func Load(data fs.FS, name string) (*Flavour, error) {
 		f.loaded = append(f.loaded, loaded)
 	}
 	problems = append(problems, f.conflicts()...)
+	problems = append(problems, f.loadLists(data))
 	for symbol, value := range f.Overrides {
 		if !symbolName.MatchString(symbol) || !valueLine.MatchString("CONFIG_X="+value) {
 			problems = append(problems, fmt.Errorf("%s: override %s: %q is no value of a .config", file, symbol, value))
