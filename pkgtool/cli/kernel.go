@@ -21,17 +21,43 @@ func kernelCommands(app *App) []*cobra.Command {
 	k := &kernelCommand{app: app}
 	cmd := &cobra.Command{
 		Use:   "kernel",
-		Short: "Merge and check kernel configurations",
-		Args:  cobra.NoArgs,
+		Short: "Merge, check, compare and explain kernel configurations",
+		Long: `Merge, check, compare and explain kernel configurations.
+
+A flavour is a list of fragments; a fragment is .config text with rules that say
+what of it is required, wanted or forbidden, and why. An own fragment goes on top
+with --fragment FILE; what it asks for wins, and is required. The kernel is built
+with it by "pkgtool build --kernel-fragment linux-server=FILE", or by the line
+"kernel_fragments: [FILE]" of an image.`,
+		Example: `  pkgtool kernel list
+  pkgtool kernel config server --fragment mine.config
+  pkgtool kernel check server --config .config --source linux-6.1
+  pkgtool kernel why DM_VERITY --source linux-6.1
+  pkgtool kernel diff virt server`,
+		Args: cobra.NoArgs,
 	}
 	cmd.PersistentFlags().StringVar(&k.data, "data", "", "folder with flavours/ and fragments/ (default: the ones built in)")
-	cmd.AddCommand(k.list(), k.config(), k.check(), k.why())
+	cmd.AddCommand(k.list(), k.config(), k.check(), k.why(), k.diff(), k.appeared())
 	return []*cobra.Command{cmd}
 }
 
 type kernelCommand struct {
 	app  *App
 	data string
+	own  []string // files of the user's fragments
+}
+
+// fragments lets a command take own fragments.
+func (k *kernelCommand) fragments(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().StringArrayVar(&k.own, "fragment", nil, "put the own fragment in `FILE` on top")
+	cmd.ValidArgsFunction = k.complete
+	return cmd
+}
+
+// complete offers the names of flavours.
+func (k *kernelCommand) complete(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	names, _ := kernelconfig.Flavours(k.files())
+	return names, cobra.ShellCompDirectiveDefault
 }
 
 func (k *kernelCommand) files() fs.FS {
@@ -43,7 +69,15 @@ func (k *kernelCommand) files() fs.FS {
 
 func (k *kernelCommand) load(name string) (*kernelconfig.Flavour, error) {
 	f, err := kernelconfig.Load(k.files(), name)
-	return f, fault.Mark(err, fault.Usage, "")
+	if err != nil {
+		return nil, fault.Mark(err, fault.Usage, "")
+	}
+	for _, file := range k.own {
+		if err := f.Add(file); err != nil {
+			return nil, fault.Mark(err, fault.Usage, "")
+		}
+	}
+	return f, nil
 }
 
 func (k *kernelCommand) list() *cobra.Command {
@@ -66,7 +100,7 @@ func (k *kernelCommand) list() *cobra.Command {
 			}
 			return k.app.Print(flavours, func(w io.Writer) {
 				for _, f := range flavours {
-					fmt.Fprintf(w, "%-10s %s\n", f.Name, f.Summary)
+					fmt.Fprintf(w, "%-8s %-13s %s\n", f.Name, f.Base, f.Summary)
 				}
 			})
 		},
@@ -79,11 +113,11 @@ func (k *kernelCommand) config() *cobra.Command {
 		Use:   "config FLAVOUR",
 		Short: "Write what a flavour asks for as .config text",
 		Long: `Write what a flavour's fragments and overrides ask for as .config text: to
-stdout, or with --source to DIR/.config. The kernel's own tools then complete it:
-
-  pkgtool kernel config virt --source DIR
-  make -C DIR KCONFIG_ALLCONFIG=.config allnoconfig
-  pkgtool kernel check virt --config DIR/.config --source DIR`,
+stdout, or with --source to DIR/.config. The kernel's own tools then complete it;
+"pkgtool kernel list" names the make target of each flavour.`,
+		Example: `  pkgtool kernel config server --source DIR
+  make -C DIR KCONFIG_ALLCONFIG=.config alldefconfig
+  pkgtool kernel check server --config DIR/.config --source DIR`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			f, err := k.load(args[0])
@@ -103,7 +137,7 @@ stdout, or with --source to DIR/.config. The kernel's own tools then complete it
 		},
 	}
 	cmd.Flags().StringVar(&source, "source", "", "kernel source folder to write .config into")
-	return cmd
+	return k.fragments(cmd)
 }
 
 func (k *kernelCommand) check() *cobra.Command {
@@ -111,7 +145,17 @@ func (k *kernelCommand) check() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check FLAVOUR",
 		Short: "Check a completed .config against a flavour's promises",
-		Args:  cobra.ExactArgs(1),
+		Long: `Check a completed .config against a flavour's promises and against what others
+ask of a kernel (Docker's check, systemd's README, virt-host-validate, the kernel
+hardening checker), where the flavour names that.
+
+What is required and lost, or forbidden and set, is a failure with exit code 1;
+what is wanted and lost is a warning. With --source each is explained: the
+dependency that is not met, with today's values. --verbose also lists where the
+flavour differs from others on purpose, and why.`,
+		Example: `  pkgtool kernel check server --config .config --source linux-6.1
+  pkgtool kernel check server --config /usr/lib/modules/$(uname -r)/config --verbose`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			f, err := k.load(args[0])
 			if err != nil {
@@ -131,7 +175,7 @@ func (k *kernelCommand) check() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := k.app.Print(report, report.Write); err != nil {
+			if err := k.app.Print(report, func(w io.Writer) { report.Write(w); k.differences(w, report) }); err != nil {
 				return err
 			}
 			if err := report.Err(); err != nil && source == "" {
@@ -142,7 +186,7 @@ func (k *kernelCommand) check() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&file, "config", ".config", "the completed configuration")
 	cmd.Flags().StringVar(&source, "source", "", "kernel source folder, to explain what is missing")
-	return cmd
+	return k.fragments(cmd)
 }
 
 func (k *kernelCommand) why() *cobra.Command {
@@ -153,6 +197,8 @@ func (k *kernelCommand) why() *cobra.Command {
 		Long: `Explain why a symbol is not y: the dependency that is not met, with today's
 values, and the same for each symbol in the way; or, for one that is set, who
 selects it. Also says which fragments and rules of the flavours speak of it.`,
+		Example: `  pkgtool kernel why DM_VERITY --source linux-6.1 --config .config
+  pkgtool kernel why HIBERNATE_CALLBACKS --source linux-6.1 --want n`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			symbol := strings.TrimPrefix(args[0], "CONFIG_")
