@@ -30,6 +30,7 @@ import (
 //	actions/<action>.json    every action that a result is of
 //	interfaces/<sha256>.json the interface digest of a package
 //	links/<key>.json         a result that will do, with interface digests
+//	modules/<key>.json       what a package came out as with signed kernel modules
 //	work/                    builds under way
 type Cache struct {
 	dir   string
@@ -39,7 +40,7 @@ type Cache struct {
 // OpenCache makes the folder ready and removes what killed builds left there.
 func OpenCache(dir string) (*Cache, error) {
 	c := &Cache{dir: dir}
-	for _, sub := range []string{"installed", "failed", "tests", "results", "packages", "trees", "logs", "last", "actions", "interfaces", "links", "locks", "work"} {
+	for _, sub := range []string{"installed", "failed", "tests", "results", "packages", "trees", "logs", "last", "actions", "interfaces", "links", "modules", "locks", "work"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, fmt.Errorf("build cache: %w", explainDisk(err))
 		}

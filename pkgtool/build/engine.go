@@ -13,6 +13,7 @@ import (
 	"ashlar/pkgtool/build/source"
 	"ashlar/pkgtool/pkgfile"
 	"ashlar/signing"
+	"ashlar/signing/kmod"
 )
 
 // Seed is the bootstrap tool chain: layers of unpacked programs.
@@ -53,7 +54,11 @@ type Engine struct {
 
 	Out    string              // folder for signed packages; "" exports none
 	Signer *signing.PrivateKey // signs what is exported, and attestations
-	Attest string              // folder for provenance and bills of materials; "" makes none
+	// Modules signs the kernel modules of exported packages; nil leaves them as
+	// they were built. The key never enters a build or the cache.
+	Modules *kmod.Key
+
+	Attest string // folder for provenance and bills of materials; "" makes none
 
 	// Failed is called with the still existing build after a step failed, to
 	// let a person look around; may be nil.

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -35,8 +36,10 @@ func (e *Engine) KernelFragments(kernel string, files ...string) error {
 		if err != nil {
 			return err
 		}
-		if _, err := e.digests.sum(abs); err != nil {
+		if info, err := os.Stat(abs); err != nil {
 			return fault.Mark(err, fault.Usage, "name files with .config text")
+		} else if !info.Mode().IsRegular() {
+			return fault.Errorf(fault.Usage, "kernel fragment %s is no file with .config text", file)
 		}
 		e.Own[config.Name] = append(e.Own[config.Name], abs)
 	}

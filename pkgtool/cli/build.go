@@ -125,6 +125,9 @@ func (o *buildOptions) run(ctx context.Context, app *App, names []string) (err e
 	if _, err := o.shared.open(engine, o.recipes, signer); err != nil {
 		return err
 	}
+	if engine.Modules, err = moduleKey(app); err != nil {
+		return err
+	}
 	engine.Out, engine.Signer, engine.Attest = o.out, signer, o.attest
 	engine.Jobs, engine.Parallel, engine.KeepGoing = o.jobs, o.parallel, o.keepGoing
 	engine.Resume, engine.NoTests = o.resume, o.noTest

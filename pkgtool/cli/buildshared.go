@@ -9,6 +9,7 @@ import (
 	shared "ashlar/pkgtool/build/remote"
 	"ashlar/pkgtool/fault"
 	"ashlar/signing"
+	"ashlar/signing/kmod"
 
 	"github.com/spf13/cobra"
 )
@@ -103,4 +104,14 @@ func packagerKey(app *App) (*signing.PrivateKey, error) {
 		app.Say("made a development key in %s; pkgtool key shows it", store.Dir())
 	}
 	return signer, err
+}
+
+// moduleKey is the key that kernel modules are signed with.
+func moduleKey(app *App) (*kmod.Key, error) {
+	dir := signing.DefaultDir()
+	key, made, err := kmod.Open(dir)
+	if made {
+		app.Say("made a key for kernel modules in %s; its certificate %s is for Secure Boot's db, or mokutil --import", dir, kmod.CertificateFile)
+	}
+	return key, err
 }

@@ -17,6 +17,7 @@ import (
 	"ashlar/pkgtool/version"
 	"ashlar/repo"
 	"ashlar/signing"
+	"ashlar/signing/kmod"
 )
 
 // channel is what a release publishes to.
@@ -96,6 +97,11 @@ func (r *release) build(ctx context.Context) error {
 	if err := r.Engine.KernelFragments(r.Image.Kernel, r.Image.FragmentFiles()...); err != nil {
 		return fmt.Errorf("image %s: %w", r.Image.Name, err)
 	}
+	modules, _, err := kmod.Open(r.Keys)
+	if err != nil {
+		return err
+	}
+	r.Engine.Modules = modules
 	r.Engine.Out, r.Engine.Signer = filepath.Join(r.Out, "packages"), r.key
 	names, err := r.recipes()
 	if err != nil {
