@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"ashlar/pkgtool/build"
@@ -98,16 +97,16 @@ func (o *buildOptions) run(ctx context.Context, app *App, names []string) (err e
 	if err != nil {
 		return err
 	}
+	fragments, err := parseFragments(o.fragments)
+	if err != nil {
+		return err
+	}
 	engine, err := build.OpenWith(o.recipes, options)
 	if err != nil {
 		return err
 	}
-	for _, text := range o.fragments {
-		kernel, file, ok := strings.Cut(text, "=")
-		if !ok || kernel == "" || file == "" {
-			return fault.Errorf(fault.Usage, "--kernel-fragment %q is not KERNEL=FILE, such as linux-server=mine.config", text)
-		}
-		if err := engine.KernelFragments(kernel, file); err != nil {
+	for _, f := range fragments {
+		if err := engine.KernelFragments(f[0], f[1]); err != nil {
 			return err
 		}
 	}

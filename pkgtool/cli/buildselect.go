@@ -107,3 +107,15 @@ func changedFiles(ctx context.Context, dir, commit string) ([]string, error) {
 	}
 	return files, nil
 }
+
+// parseFragments reads --kernel-fragment: pairs of a kernel and a file.
+func parseFragments(texts []string) (pairs [][2]string, err error) {
+	for _, text := range texts {
+		kernel, file, ok := strings.Cut(text, "=")
+		if !ok || kernel == "" || file == "" {
+			return nil, fault.Errorf(fault.Usage, "--kernel-fragment %q is not KERNEL=FILE, such as linux-server=mine.config", text)
+		}
+		pairs = append(pairs, [2]string{kernel, file})
+	}
+	return pairs, nil
+}

@@ -37,7 +37,7 @@ with it by "pkgtool build --kernel-fragment linux-server=FILE", or by the line
 		Args: cobra.NoArgs,
 	}
 	cmd.PersistentFlags().StringVar(&k.data, "data", "", "folder with flavours/ and fragments/ (default: the ones built in)")
-	cmd.AddCommand(k.list(), k.config(), k.check(), k.why(), k.diff(), k.appeared())
+	cmd.AddCommand(k.list(), k.config(), k.check(), k.why(), k.diff(), k.appeared(), k.certificate())
 	return []*cobra.Command{cmd}
 }
 
