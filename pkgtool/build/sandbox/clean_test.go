@@ -80,7 +80,8 @@ func TestRemoveTreeRemovesWhatABuildLeft(t *testing.T) {
 			return errors.Join(l.Close(), unix.Mkfifo("pipe", 0))
 		}},
 		{"strange names", func(t *testing.T, dir string) error {
-			return os.MkdirAll(filepath.Join(dir, "-rf\n\xff", "..x"), 0)
+			name := filepath.Join(dir, "-rf\n\xff")
+			return errors.Join(os.MkdirAll(filepath.Join(name, "..x"), 0o755), os.Chmod(name, 0))
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
