@@ -35,9 +35,11 @@ import (
 type Cache struct {
 	dir   string
 	users users
+	left  error // what of killed builds could not be removed
 }
 
 // OpenCache makes the folder ready and removes what killed builds left there.
+// What cannot be removed is no error; an engine warns of it.
 func OpenCache(dir string) (*Cache, error) {
 	c := &Cache{dir: dir}
 	for _, sub := range []string{"installed", "failed", "tests", "results", "packages", "trees", "logs", "last", "actions", "interfaces", "links", "modules", "locks", "work"} {
@@ -48,9 +50,7 @@ func OpenCache(dir string) (*Cache, error) {
 	if err := c.join(); err != nil {
 		return nil, fmt.Errorf("build cache: %w", explainDisk(err))
 	}
-	if err := c.sweep(); err != nil {
-		return nil, fmt.Errorf("build cache: remove what an earlier build left: %w", err)
-	}
+	c.left = c.sweep()
 	return c, nil
 }
 
@@ -150,6 +150,7 @@ func (c *Cache) sweep() error {
 	if err != nil {
 		return err
 	}
+	var problems []error
 	for _, e := range entries {
 		dir := c.path("work", e.Name())
 		l, err := tryLock(filepath.Join(dir, "lock"))
@@ -159,11 +160,9 @@ func (c *Cache) sweep() error {
 		if err == nil {
 			l.release()
 		}
-		if err := sandbox.RemoveTree(dir); err != nil {
-			return err
-		}
+		problems = append(problems, sandbox.RemoveTree(dir))
 	}
-	return nil
+	return errors.Join(problems...)
 }
 
 // keep moves a finished folder into the cache, durably: complete or absent.

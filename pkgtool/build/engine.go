@@ -134,6 +134,9 @@ func (e *Engine) Build(ctx context.Context, names []string) ([]Built, error) {
 			return nil, err
 		}
 	}
+	if e.Cache.left != nil {
+		e.report(Event{Kind: Warning, Text: e.Cache.left.Error()})
+	}
 	e.digests = e.Cache.openDigests()
 	s := newSchedule(e, order, before)
 	err = s.run(ctx)

@@ -65,11 +65,7 @@ func (e *Engine) execute(ctx context.Context, r *recipe.Recipe, root *buildRoot,
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if rmErr := work.remove(); err == nil {
-			err = rmErr
-		}
-	}()
+	defer e.clear(r, work)
 	folders, err := makeFolders(work.path, r)
 	if err != nil {
 		return nil, explainDisk(err)
@@ -128,6 +124,14 @@ func (e *Engine) execute(ctx context.Context, r *recipe.Recipe, root *buildRoot,
 		return nil, err
 	}
 	return done, errors.Join(e.dropStopped(r), e.Cache.keep(folders.dest, "installed", name))
+}
+
+// clear removes a build's folder. What cannot be removed spoils no build: the
+// caller is warned, and the next run tries again.
+func (e *Engine) clear(r *recipe.Recipe, work *workDir) {
+	if err := work.remove(); err != nil {
+		e.report(Event{Kind: Warning, Recipe: r.Name, Text: err.Error()})
+	}
 }
 
 // runSteps runs the commands of a build, from the first or from where an

@@ -108,11 +108,7 @@ func (e *Engine) runTest(ctx context.Context, r *recipe.Recipe, i int, testKey s
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if rmErr := work.remove(); err == nil {
-			err = rmErr
-		}
-	}()
+	defer e.clear(r, work)
 	folders, err := makeFolders(work.path, r)
 	if err != nil {
 		return explainDisk(err)
