@@ -1,11 +1,12 @@
 package installer
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+
+	"ashlar/iso/hybrid"
 )
 
 const (
@@ -15,16 +16,6 @@ const (
 	bootMarker = ".ashlar-medium"
 
 	sectorSize = 512
-	mbrCode    = 440 // bytes of boot code before the disk signature
-)
-
-// The places of GRUB 2's boot.img and diskboot.img that name the next stage,
-// from its include/grub/i386/pc/boot.h.
-const (
-	bootKernelSector = 0x5c // 8 bytes: first sector of the core image
-	bootDriveCheck   = 0x66 // 2 bytes: a jump that NOPs turn off, as grub-install does on hard disks
-	coreListSector   = 0x1f4
-	coreListLength   = 0x1fc
 )
 
 // menu returns the boot loader's configuration for one installed kernel.
@@ -38,32 +29,6 @@ func menu(kernel, rootUUID, cmdline string) string {
 	return b.String()
 }
 
-// bootRecord returns GRUB's boot.img prepared to load the core image that
-// starts at sector coreStart of the same disk.
-func bootRecord(bootImage []byte, coreStart uint64) ([]byte, error) {
-	if len(bootImage) != sectorSize {
-		return nil, fmt.Errorf("boot.img has %d bytes, not %d; the grub package is damaged", len(bootImage), sectorSize)
-	}
-	record := append([]byte(nil), bootImage[:mbrCode]...)
-	binary.LittleEndian.PutUint64(record[bootKernelSector:], coreStart)
-	record[bootDriveCheck], record[bootDriveCheck+1] = 0x90, 0x90
-	return record, nil
-}
-
-// coreImage returns GRUB's core.img prepared to load its own remainder, which
-// follows it from sector coreStart on. It must fit into room bytes.
-func coreImage(core []byte, coreStart uint64, room int64) ([]byte, error) {
-	if len(core) <= sectorSize || int64(len(core)) > room {
-		return nil, fmt.Errorf("core.img has %d bytes; it must have more than %d and fit into %d", len(core), sectorSize, room)
-	}
-	sectors := (len(core) + sectorSize - 1) / sectorSize
-	image := make([]byte, sectors*sectorSize)
-	copy(image, core)
-	binary.LittleEndian.PutUint64(image[coreListSector:], coreStart+1)
-	binary.LittleEndian.PutUint16(image[coreListLength:], uint16(sectors-1))
-	return image, nil
-}
-
 // diskWriter is the part of *os.File that writing boot code needs.
 type diskWriter interface {
 	io.ReaderAt
@@ -75,11 +40,11 @@ type diskWriter interface {
 // partition first, the boot record last.
 func writeBIOSBoot(disk diskWriter, bootImage, core []byte, at Partition) error {
 	start := uint64(at.Start / sectorSize)
-	image, err := coreImage(core, start, at.Size)
+	image, err := hybrid.CoreImage(core, start, at.Size)
 	if err != nil {
 		return err
 	}
-	record, err := bootRecord(bootImage, start)
+	record, err := hybrid.BootRecord(bootImage, start)
 	if err != nil {
 		return err
 	}

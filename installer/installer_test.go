@@ -150,7 +150,7 @@ func TestBIOSBootCodeNamesTheNextStage(t *testing.T) {
 	}
 	defer disk.Close()
 	signature := bytes.Repeat([]byte{0xAA}, 72)
-	disk.WriteAt(signature, mbrCode)
+	disk.WriteAt(signature, 440)
 	boot := bytes.Repeat([]byte{0x11}, sectorSize)
 	core := bytes.Repeat([]byte{0x22}, 3*sectorSize+5)
 	at := Partition{1, "bios-boot", mib, mib}
@@ -159,13 +159,13 @@ func TestBIOSBootCodeNamesTheNextStage(t *testing.T) {
 	}
 	record := make([]byte, sectorSize)
 	disk.ReadAt(record, 0)
-	if binary.LittleEndian.Uint64(record[bootKernelSector:]) != 2048 || record[bootDriveCheck] != 0x90 || !bytes.Equal(record[mbrCode:], signature) {
+	if binary.LittleEndian.Uint64(record[0x5c:]) != 2048 || record[0x66] != 0x90 || !bytes.Equal(record[440:], signature) {
 		t.Errorf("record % x", record)
 	}
 	stage := make([]byte, sectorSize)
 	disk.ReadAt(stage, mib)
-	if binary.LittleEndian.Uint64(stage[coreListSector:]) != 2049 || binary.LittleEndian.Uint16(stage[coreListLength:]) != 3 {
-		t.Errorf("core list % x", stage[coreListSector:])
+	if binary.LittleEndian.Uint64(stage[0x1f4:]) != 2049 || binary.LittleEndian.Uint16(stage[0x1fc:]) != 3 {
+		t.Errorf("core list % x", stage[0x1f4:])
 	}
 	if err := writeBIOSBoot(disk, boot, bytes.Repeat([]byte{1}, 2*mib), at); err == nil {
 		t.Error("a core image larger than its partition was written")

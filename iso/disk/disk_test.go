@@ -1,0 +1,128 @@
+package disk
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ashlar/iso/tree/treetest"
+)
+
+func noise(n int, seed uint64) []byte {
+	rng := rand.New(rand.NewPCG(seed, 7))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rng.Uint32())
+	}
+	return b
+}
+
+// raw writes a disk of holes, text, noise, and an end that fills no block.
+func raw(t testing.TB, size int64) *os.File {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "raw"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	if err := f.Truncate(size); err != nil {
+		t.Fatal(err)
+	}
+	for at, b := range map[int64][]byte{
+		0: []byte("first sector"), 5*blockSize - 100: noise(3*blockSize, 1), 300 * blockSize: bytes.Repeat([]byte("text "), 50000),
+		size/2 + 17: noise(1000, 2), size - 12: []byte("end of disk "),
+	} {
+		if _, err := f.WriteAt(b, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return f
+}
+
+func TestReferenceToolReadsFormats(t *testing.T) {
+	for _, size := range []int64{40<<20 + 512, 700 << 20, 66 << 30} {
+		for kind, write := range map[string]func(f, out *os.File, workers int) error{
+			"qcow2": func(f, out *os.File, workers int) error { return WriteQCOW2(t.Context(), out, f, size, workers) },
+			"vmdk":  func(f, out *os.File, workers int) error { return WriteVMDK(t.Context(), out, f, size, "out.vmdk", 0x1234, workers) },
+		} {
+			t.Run(fmt.Sprint(kind, size), func(t *testing.T) {
+				f := raw(t, size)
+				var first []byte
+				for _, workers := range []int{1, 3} {
+					p := filepath.Join(t.TempDir(), "out."+kind)
+					out, err := os.Create(p)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := write(f, out, workers); err != nil {
+						t.Fatal(err)
+					}
+					out.Close()
+					b, err := os.ReadFile(p)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if first != nil && !bytes.Equal(first, b) {
+						t.Error("the number of workers changes the bytes")
+					}
+					first = b
+					treetest.Tool(t, "qemu-img", "check", "-f", kind, p)
+					treetest.Tool(t, "qemu-img", "compare", "-f", "raw", "-F", kind, f.Name(), p)
+					var info struct {
+						Size int64 `json:"virtual-size"`
+					}
+					if err := json.Unmarshal([]byte(treetest.Tool(t, "qemu-img", "info", "--output=json", "-f", kind, p)), &info); err != nil || info.Size < size || info.Size-size >= blockSize {
+						t.Errorf("virtual size %d (%v), want %d", info.Size, err, size)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestLayout(t *testing.T) {
+	l := &Layout{RootSize: 100 * mib, Boot: noise(512, 3), Core: noise(60000, 4), EFI: noise(700000, 5), Name: "test", Time: 1760000000}
+	write := func() string {
+		f, err := os.Create(filepath.Join(t.TempDir(), "disk"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := f.Truncate(l.Size()); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Write(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+		return f.Name()
+	}
+	p := write()
+	if out := treetest.Tool(t, "sfdisk", "--verify", p); !strings.Contains(out, "No errors detected") {
+		t.Error(out)
+	}
+	dump := treetest.Tool(t, "sfdisk", "--dump", p)
+	for _, want := range []string{"label: gpt", "21686148-6449-6E6F-744E-656564454649", "C12A7328-F81F-11D2-BA4B-00A0C93EC93B",
+		"4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709", strings.ToUpper(l.UUID("root"))} {
+		if !strings.Contains(dump, want) {
+			t.Errorf("no %s in\n%s", want, dump)
+		}
+	}
+	disk, err := os.ReadFile(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	esp := filepath.Join(t.TempDir(), "esp")
+	if err := os.WriteFile(esp, disk[espAt:espAt+espSize], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	treetest.Tool(t, "fsck.fat", "-n", esp)
+	again, err := os.ReadFile(write())
+	if err != nil || !bytes.Equal(disk, again) {
+		t.Errorf("a second disk differs (%v)", err)
+	}
+}
