@@ -1,20 +1,16 @@
 package iso
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"path/filepath"
 	"runtime"
-	"time"
 
-	"ashlar/iso/fat"
-	"ashlar/iso/hybrid"
-	"ashlar/iso/iso9660"
 	"ashlar/iso/squashfs"
 	"ashlar/iso/tree"
 	"ashlar/pkgtool/durable"
@@ -24,10 +20,11 @@ import (
 // Request says what to build.
 type Request struct {
 	Image    *Image
-	Packages []*pkgfile.Package // of the live system, complete and without conflicts
+	Format   string             // one of [Formats]; "" is iso
+	Packages []*pkgfile.Package // of the system, complete and without conflicts
 	Tools    []*pkgfile.Package // the boot loader and live-init
 	Files    []tree.Entry       // to add, for example a trust root
-	Output   string             // path of the ISO; the manifest is beside it, with .json in place of .iso
+	Output   string             // path of the image; the manifest is beside it
 	Cache    string             // folder; "" remembers nothing
 	Workers  int                // compressing goroutines; 0 is one per core
 	Progress func(step string)  // called when a step begins; may be nil
@@ -35,6 +32,7 @@ type Request struct {
 
 // Result is a finished image.
 type Result struct {
+	Format   string `json:"format"`
 	Path     string `json:"path"`
 	Manifest string `json:"manifest"`
 	Size     int64  `json:"size"`
@@ -51,13 +49,15 @@ func Build(ctx context.Context, r Request) (*Result, error) {
 	if r.Workers == 0 {
 		r.Workers = runtime.NumCPU()
 	}
-	a, err := newAssembly(r)
+	if r.Format == "" {
+		r.Format = "iso"
+	}
+	a, err := newAssembly(ctx, r)
 	if err != nil {
 		return nil, fmt.Errorf("image %s: %w", r.Image.Name, err)
 	}
-	res := &Result{Path: r.Output, Manifest: manifestPath(r.Output)}
-	c := cache{r.Cache}
-	if sha, ok := c.upToDate(r.Output, a.imageKey); ok {
+	res := &Result{Format: r.Format, Path: r.Output, Manifest: manifestPath(r.Output)}
+	if sha, ok := a.cache.upToDate(r.Output, a.imageKey); ok {
 		if st, err := os.Stat(r.Output); err == nil {
 			if _, err := os.Stat(res.Manifest); err == nil {
 				res.Size, res.SHA256, res.Cached = st.Size(), sha, true
@@ -65,12 +65,13 @@ func Build(ctx context.Context, r Request) (*Result, error) {
 			}
 		}
 	}
-	if err := a.run(ctx, c, res); err != nil {
+	if err := a.run(res); err != nil {
 		return nil, fmt.Errorf("image %s: %w", r.Image.Name, err)
 	}
-	return res, c.remember(r.Output, a.imageKey, res.SHA256)
+	return res, a.cache.remember(r.Output, a.imageKey, res.SHA256)
 }
 
+// manifestPath is where the manifest of an image lies: beside it.
 func manifestPath(output string) string {
 	if ext := filepath.Ext(output); ext == ".iso" {
 		output = output[:len(output)-len(ext)]
@@ -81,21 +82,34 @@ func manifestPath(output string) string {
 // assembly is one build under way.
 type assembly struct {
 	Request
+	ctx       context.Context
+	cache     cache
+	format    Format
 	additions []tree.Entry
-	kernel    *kernel
+	kernel    *kernel // nil without one
 	epoch     int64
 	rootKey   string
 	imageKey  string
+	manifest  *Manifest
+	record    []byte // the manifest as it lies in the image
 }
 
-func newAssembly(r Request) (*assembly, error) {
-	a := &assembly{Request: r}
-	p, err := byName(r.Packages, r.Image.Kernel)
-	if err != nil {
+func newAssembly(ctx context.Context, r Request) (*assembly, error) {
+	a := &assembly{Request: r, ctx: ctx, cache: cache{r.Cache}}
+	var err error
+	if a.format, err = FormatOf(r.Format); err != nil {
 		return nil, err
 	}
-	if a.kernel, err = findKernel(p); err != nil {
-		return nil, err
+	if r.Image.Kernel != NoKernel {
+		p, err := byName(r.Packages, r.Image.Kernel)
+		if err != nil {
+			return nil, err
+		}
+		if a.kernel, err = findKernel(p); err != nil {
+			return nil, err
+		}
+	} else if a.format.boots {
+		return nil, fmt.Errorf("format %s needs a kernel; without one only tar and oci can be made", r.Format)
 	}
 	for _, p := range r.Packages {
 		a.epoch = max(a.epoch, p.Manifest().Provenance.Epoch)
@@ -107,6 +121,12 @@ func newAssembly(r Request) (*assembly, error) {
 	for i := range a.additions {
 		a.additions[i].ModTime = a.epoch
 	}
+	if a.manifest, err = a.makeManifest(); err != nil {
+		return nil, err
+	}
+	if a.record, err = a.manifest.JSON(); err != nil {
+		return nil, err
+	}
 	return a, a.makeKeys()
 }
 
@@ -115,43 +135,43 @@ func (a *assembly) makeKeys() error {
 	if err != nil {
 		return err
 	}
-	a.rootKey, err = key(map[string]any{"packages": packageInputs(a.Packages), "files": files, "compression": a.Image.Compression})
+	a.rootKey, err = key(map[string]any{"packages": packageInputs(a.Packages), "files": files, "definition": a.Image.ofRoot()})
 	if err != nil {
 		return err
 	}
-	a.imageKey, err = key(map[string]any{"root": a.rootKey, "tools": packageInputs(a.Tools), "definition": a.Image})
+	a.imageKey, err = key(map[string]any{"root": a.rootKey, "tools": packageInputs(a.Tools), "definition": a.Image,
+		"format": a.Format, "file": filepath.Base(a.Output)})
 	return err
 }
 
-func (a *assembly) run(ctx context.Context, c cache, res *Result) error {
-	root, err := c.root(a.rootKey, func(f *os.File) error { return a.writeRoot(ctx, f) })
-	if err != nil {
-		return err
+// ofRoot is what of a definition the root file system of a live system depends
+// on, beside its packages and files.
+func (m *Image) ofRoot() any {
+	asked, _ := m.Dependencies() // checked when it was read
+	names := []string{}
+	for _, d := range asked {
+		names = append(names, d.Name)
 	}
-	defer root.Close()
-	a.Progress("assemble the ISO")
-	manifest, err := a.Image.manifest(a.Packages, a.Tools, a.kernel, a.epoch)
-	if err != nil {
-		return err
-	}
-	medium, err := a.medium(ctx, root, manifest)
-	if err != nil {
-		return err
-	}
+	return []any{m.Name, names, m.Compression, m.Users, m.Branding, m.Repositories}
+}
+
+func (a *assembly) run(res *Result) error {
 	if err := os.MkdirAll(filepath.Dir(a.Output), 0o755); err != nil {
 		return err
 	}
-	sum := sha256.New()
-	err = durable.Write(a.Output, 0o644, func(w io.Writer) error {
-		count := &counter{w: io.MultiWriter(w, sum)}
-		err := medium.write(ctx, count)
-		res.Size = count.n
+	err := durable.Fill(a.Output, 0o644, func(f *os.File) error {
+		o := &output{f: f}
+		if err := a.format.write(a, o); err != nil {
+			return err
+		}
+		var err error
+		res.Size, res.SHA256, err = o.identity()
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	res.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	manifest := *a.manifest
 	manifest.Image = &ManifestImage{filepath.Base(a.Output), res.Size, res.SHA256}
 	text, err := manifest.JSON()
 	if err != nil {
@@ -160,148 +180,96 @@ func (a *assembly) run(ctx context.Context, c cache, res *Result) error {
 	return durable.WriteFile(res.Manifest, text, 0o644)
 }
 
-type counter struct {
-	w io.Writer
-	n int64
+// output is the file that a format writes: from front to back through Write,
+// which computes its hash on the way, or by f alone.
+type output struct {
+	f   *os.File
+	n   int64
+	sum hash.Hash
 }
 
-func (c *counter) Write(b []byte) (int, error) {
-	n, err := c.w.Write(b)
-	c.n += int64(n)
+func (o *output) Write(b []byte) (int, error) {
+	if o.sum == nil {
+		o.sum = sha256.New()
+	}
+	n, err := o.f.Write(b)
+	o.n += int64(n)
+	o.sum.Write(b[:n])
 	return n, err
 }
 
-// writeRoot writes the live system's root image.
-func (a *assembly) writeRoot(ctx context.Context, f *os.File) error {
-	a.Progress("compress the root file system")
+func (o *output) identity() (size int64, sha string, err error) {
+	if o.sum == nil {
+		o.sum = sha256.New()
+		if _, err := o.f.Seek(0, io.SeekStart); err != nil {
+			return 0, "", err
+		}
+		if o.n, err = io.Copy(o.sum, o.f); err != nil {
+			return 0, "", fmt.Errorf("read what was written: %w", err)
+		}
+	}
+	return o.n, hex.EncodeToString(o.sum.Sum(nil)), nil
+}
+
+// entries returns all files of the system.
+func (a *assembly) entries() ([]tree.Entry, error) {
 	entries, err := rootTree(a.Image, a.Packages)
 	if err != nil {
+		return nil, err
+	}
+	settings, err := a.Image.settings(entries, a.epoch)
+	if err != nil {
+		return nil, err
+	}
+	if entries, err = overlay(entries, settings); err != nil {
+		return nil, err
+	}
+	return overlay(entries, a.additions)
+}
+
+// squashfs returns the root image of a live system, from the cache if it is
+// there. The caller closes it.
+func (a *assembly) squashfs() (*os.File, error) {
+	return a.cache.root(a.rootKey, func(f *os.File) error {
+		a.Progress("compress the root file system")
+		entries, err := a.entries()
+		if err != nil {
+			return err
+		}
+		_, err = squashfs.Write(a.ctx, f, entries, squashfs.Options{
+			Level: squashfs.Level(a.Image.Compression), Workers: a.Workers, Time: uint32(a.epoch)})
 		return err
-	}
-	if entries, err = overlay(entries, a.additions); err != nil {
-		return err
-	}
-	_, err = squashfs.Write(ctx, f, entries, squashfs.Options{
-		Level: squashfs.Level(a.Image.Compression), Workers: a.Workers, Time: uint32(a.epoch)})
-	return err
+	})
 }
 
-// medium is the image's layout.
-type medium struct {
-	image      *iso9660.Image
-	head, tail []byte
+// temporary returns a file beside the output that has no name any more. The
+// caller closes it.
+func (a *assembly) temporary() (*os.File, error) {
+	f, err := os.CreateTemp(filepath.Dir(a.Output), ".image.*.tmp")
+	if err != nil {
+		return nil, err
+	}
+	return f, os.Remove(f.Name())
 }
 
-func (m *medium) write(ctx context.Context, w io.Writer) error {
-	if err := m.image.Write(ctx, w, m.head); err != nil {
-		return err
-	}
-	_, err := w.Write(m.tail)
-	return err
-}
-
-// Paths on the medium.
-const (
-	corePath   = "boot/grub/eltorito.img"
-	espPath    = "boot/grub/esp.img"
-	rootPath   = "live/root.squashfs"
-	kernelPath = "boot/vmlinuz"
-	initrdPath = "boot/initrd.img"
-	menuPath   = "boot/grub/grub.cfg"
-)
-
-// coreLoadSectors is how much of GRUB's core a BIOS loads; the core loads the
-// rest itself.
-const coreLoadSectors = 4
-
-func (a *assembly) medium(ctx context.Context, root *os.File, manifest *Manifest) (*medium, error) {
-	loader, err := byName(a.Tools, a.Image.Bootloader)
-	if err != nil {
-		return nil, err
-	}
-	code, err := read(loader, bootDir+"boot_hybrid.img", maxBootFile)
-	if err != nil {
-		return nil, err
-	}
-	esp, err := a.systemPartition(ctx, loader)
-	if err != nil {
-		return nil, err
-	}
-	identity, err := manifest.JSON()
-	if err != nil {
-		return nil, err
-	}
-	entries, err := a.mediumEntries(ctx, loader, root, identity, esp)
-	if err != nil {
-		return nil, err
-	}
-	image, err := iso9660.New(entries, iso9660.Options{
-		VolumeID: a.Image.Volume, Publisher: "ASHLAR", Application: "PKGTOOL", Time: time.Unix(a.epoch, 0),
-		Boot: []iso9660.Boot{
-			{Path: corePath, Platform: iso9660.BIOS, LoadSectors: coreLoadSectors, BootInfoTable: true, Patch: hybrid.PatchCore},
-			{Path: espPath, Platform: iso9660.EFI},
-		}})
-	if err != nil {
-		return nil, err
-	}
-	coreSector, _, _ := image.Place(corePath)
-	espSector, espSize, _ := image.Place(espPath)
-	m := &medium{image: image}
-	m.head, m.tail, err = hybrid.Disk{ISOSize: image.Size(), BootCode: code, CoreSector: coreSector,
-		ESPSector: espSector, ESPSize: espSize, ID: hybrid.NewGUID(string(identity))}.Frame()
-	return m, err
-}
-
-func (a *assembly) mediumEntries(ctx context.Context, loader *pkgfile.Package, root *os.File, manifest, esp []byte) ([]tree.Entry, error) {
-	core, err := read(loader, bootDir+"eltorito.img", maxBootFile)
-	if err != nil {
-		return nil, err
-	}
-	vmlinuz, err := a.kernel.image()
-	if err != nil {
-		return nil, err
+// vmlinuz and ram are what a boot loader loads.
+func (a *assembly) bootFiles() (vmlinuz, ram []byte, err error) {
+	if vmlinuz, err = a.kernel.image(); err != nil {
+		return nil, nil, err
 	}
 	starter, err := byName(a.Tools, a.Image.LiveInit)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	init, err := read(starter, liveInitPath, maxBootFile)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	ram, err := initrd(ctx, init, a.kernel, a.Image.Modules, a.epoch)
-	if err != nil {
-		return nil, err
-	}
-	info, err := root.Stat()
-	if err != nil {
-		return nil, err
-	}
-	entries := []tree.Entry{{Path: rootPath, Perm: 0o444, ModTime: a.epoch, Size: info.Size(), Open: func() (io.ReadCloser, error) {
-		return io.NopCloser(io.NewSectionReader(root, 0, info.Size())), nil
-	}}}
-	for _, f := range []struct {
-		path    string
-		content []byte
-	}{{ManifestName, manifest}, {corePath, core}, {espPath, esp}, {kernelPath, vmlinuz}, {initrdPath, ram}, {menuPath, a.Image.grubConfig()}} {
-		entries = append(entries, tree.Entry{Path: f.path, Perm: 0o444, ModTime: a.epoch, Size: int64(len(f.content)), Open: tree.Bytes(f.content)})
-	}
-	return entries, nil
+	ram, err = initrd(a.ctx, init, a.kernel, a.Image.Modules, a.epoch)
+	return vmlinuz, ram, err
 }
 
-// systemPartition returns the EFI system partition: GRUB under the name that
-// firmware looks for on a removable medium.
-func (a *assembly) systemPartition(ctx context.Context, loader *pkgfile.Package) ([]byte, error) {
-	efi, err := read(loader, bootDir+"BOOTX64.EFI", maxBootFile)
-	if err != nil {
-		return nil, err
-	}
-	partition, err := fat.New([]tree.Entry{{Path: "EFI/BOOT/BOOTX64.EFI", Size: int64(len(efi)), Open: tree.Bytes(efi)}},
-		fat.Options{Label: "ASHLAR-ESP", VolumeID: 0x41534c52, Time: time.Unix(a.epoch, 0)})
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	err = partition.Write(ctx, &b)
-	return b.Bytes(), err
+// file is a small file of an image.
+func (a *assembly) file(path string, perm uint32, content []byte) tree.Entry {
+	return tree.Entry{Path: path, Perm: perm, ModTime: a.epoch, Size: int64(len(content)), Open: tree.Bytes(content)}
 }

@@ -4,9 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"sort"
 	"strings"
 
@@ -21,28 +20,82 @@ type Image struct {
 	Schema       int          `yaml:"schema" jsonschema:"enum=1" jsonschema_description:"version of this format"`
 	Name         string       `yaml:"name" jsonschema_description:"name of the image; also the name of the file without .yaml"`
 	Summary      string       `yaml:"summary" jsonschema_description:"one line for a list of images; also the title in the boot menu"`
-	Formats      []string     `yaml:"formats,omitempty" jsonschema:"enum=iso" jsonschema_description:"what to make; default: [iso]"`
+	Formats      []string     `yaml:"formats,omitempty" jsonschema:"enum=iso,enum=raw,enum=qcow2,enum=vmdk,enum=netboot,enum=tar,enum=oci" jsonschema_description:"what to make; default: [iso]"`
 	Volume       string       `yaml:"volume,omitempty" jsonschema_description:"volume id, by which the started system finds its medium; A-Z, 0-9 and _; default: ASHLAR"`
 	Packages     []string     `yaml:"packages" jsonschema_description:"what the image must contain, as dependencies: names with constraints; what they require comes along"`
-	Offers       []string     `yaml:"offers,omitempty" jsonschema_description:"further packages to build and publish with the image, for its systems to install; not on the medium"`
-	Kernel       string       `yaml:"kernel,omitempty" jsonschema_description:"package that brings the kernel; default: linux-virt"`
+	Groups       []string     `yaml:"groups,omitempty" jsonschema_description:"groups of recipes/groups.yaml whose packages the image must contain"`
+	Offers       []string     `yaml:"offers,omitempty" jsonschema_description:"further packages, and @NAME of groups, to build and publish with the image, for its systems to install; not in the image"`
+	Kernel       string       `yaml:"kernel,omitempty" jsonschema_description:"package that brings the kernel, or none for containers; default: linux-virt"`
+	Fragments    []string     `yaml:"kernel_fragments,omitempty" jsonschema_description:"files beside the definition with kernel configuration (CONFIG_NAME=y) on top of the kernel's own; the kernel is then built for this image"`
 	Bootloader   string       `yaml:"bootloader,omitempty" jsonschema_description:"package that brings GRUB's images; default: grub"`
-	LiveInit     string       `yaml:"live_init,omitempty" jsonschema_description:"package that brings the live system's first program; default: ashlar-liveinit"`
+	LiveInit     string       `yaml:"live_init,omitempty" jsonschema_description:"package that brings the first program of the initial RAM file system; default: ashlar-liveinit"`
 	Cmdline      string       `yaml:"cmdline,omitempty" jsonschema_description:"kernel command line; default: console=tty0 console=ttyS0,115200"`
 	Timeout      *int         `yaml:"timeout,omitempty" jsonschema_description:"seconds that the boot menu waits; default: 1"`
-	Modules      []string     `yaml:"modules,omitempty" jsonschema_description:"kernel modules to load before the medium is looked for, by name; those they need come along; none if the kernel has them built in"`
+	Modules      []string     `yaml:"modules,omitempty" jsonschema_description:"kernel modules to load before the medium or the root is looked for, by name; those they need come along; none if the kernel has them built in"`
 	Compression  string       `yaml:"compression,omitempty" jsonschema:"enum=default,enum=better,enum=best" jsonschema_description:"of the root; default: default"`
-	Hostname     string       `yaml:"hostname,omitempty" jsonschema_description:"host name of the live system"`
-	Repositories []Repository `yaml:"repositories,omitempty" jsonschema_description:"repositories that the live system uses"`
+	Disk         *Disk        `yaml:"disk,omitempty" jsonschema_description:"of the formats raw, qcow2 and vmdk"`
+	Container    *Container   `yaml:"container,omitempty" jsonschema_description:"of the format oci: what a container of the image runs"`
+	Hostname     string       `yaml:"hostname,omitempty" jsonschema_description:"host name of the system"`
+	Timezone     string       `yaml:"timezone,omitempty" jsonschema_description:"time zone, as Europe/Berlin; default: UTC"`
+	Locale       string       `yaml:"locale,omitempty" jsonschema_description:"LANG of the system, as C.UTF-8"`
+	Keymap       string       `yaml:"keymap,omitempty" jsonschema_description:"keyboard of the console, as de"`
+	Branding     *Branding    `yaml:"branding,omitempty" jsonschema_description:"what the system calls itself; default: what the packages say"`
+	Services     *Services    `yaml:"services,omitempty" jsonschema_description:"units of systemd that start, that do not, and that never do"`
+	Users        []User       `yaml:"users,omitempty" jsonschema_description:"people who may log in; root can be one of them"`
+	Repositories []Repository `yaml:"repositories,omitempty" jsonschema_description:"repositories that the system uses"`
 	Files        []File       `yaml:"files,omitempty" jsonschema_description:"files to add to what the packages bring, or to put in place of it"`
 
-	// KernelFragments are files beside the definition; see [Image.FragmentFiles].
-	KernelFragments []string `yaml:"kernel_fragments,omitempty" jsonschema_description:"files beside the definition with own configuration (.config text) that the kernel is built with; what they ask for is required"`
-
-	dir string // of the definition, for files[].from
+	dir      string   // of the definition, for files[].from
+	expanded []string // packages of the groups
 }
 
-// Repository is a repository of the live system.
+// Disk is a virtual machine's disk.
+type Disk struct {
+	Size string `yaml:"size,omitempty" jsonschema_description:"of the whole disk, as 8G; default: what the content needs and 1 GiB more"`
+}
+
+// Container is the configuration of an OCI image.
+type Container struct {
+	Entrypoint []string          `yaml:"entrypoint,omitempty" jsonschema_description:"program and first arguments"`
+	Command    []string          `yaml:"command,omitempty" jsonschema_description:"default arguments, or the program if there is no entrypoint"`
+	User       string            `yaml:"user,omitempty" jsonschema_description:"user, or user:group, that it runs as; default: root"`
+	WorkingDir string            `yaml:"working_dir,omitempty" jsonschema_description:"folder that it starts in; default: /"`
+	Env        map[string]string `yaml:"env,omitempty" jsonschema_description:"environment; PATH is set if it is not here"`
+	Ports      []string          `yaml:"ports,omitempty" jsonschema_description:"ports that it listens on, as 80/tcp"`
+	Labels     map[string]string `yaml:"labels,omitempty" jsonschema_description:"labels"`
+}
+
+// Branding replaces fields of os-release and the texts before and after login.
+type Branding struct {
+	Name    string `yaml:"name,omitempty" jsonschema_description:"name of the system, as Example Server"`
+	ID      string `yaml:"id,omitempty" jsonschema_description:"the same for programs; lower case; the original stays as ID_LIKE"`
+	Version string `yaml:"version,omitempty" jsonschema_description:"version of the system, as 2026.1"`
+	Home    string `yaml:"home,omitempty" jsonschema_description:"address of its home page"`
+	Support string `yaml:"support,omitempty" jsonschema_description:"address where users find help"`
+	Issue   string `yaml:"issue,omitempty" jsonschema_description:"text before the login prompt of consoles"`
+	Motd    string `yaml:"motd,omitempty" jsonschema_description:"text after login"`
+}
+
+// Services are units of systemd by their full names.
+type Services struct {
+	Enable  []string `yaml:"enable,omitempty" jsonschema_description:"units that start, as sshd.service"`
+	Disable []string `yaml:"disable,omitempty" jsonschema_description:"units that do not start by themselves"`
+	Mask    []string `yaml:"mask,omitempty" jsonschema_description:"units that cannot be started at all"`
+}
+
+// User is a person's account.
+type User struct {
+	Name     string   `yaml:"name" jsonschema_description:"login name"`
+	Comment  string   `yaml:"comment,omitempty" jsonschema_description:"full name"`
+	UID      uint32   `yaml:"uid,omitempty" jsonschema_description:"number of user and group; default: the next from 1000 on"`
+	Groups   []string `yaml:"groups,omitempty" jsonschema_description:"further groups, as wheel; those that do not exist are made"`
+	Shell    string   `yaml:"shell,omitempty" jsonschema_description:"login shell; default: /bin/sh"`
+	Home     string   `yaml:"home,omitempty" jsonschema_description:"home folder; default: /home/NAME"`
+	Password string   `yaml:"password_hash,omitempty" jsonschema_description:"hash of the password, as openssl passwd -6 prints it; default: no login by password"`
+	SSHKeys  []string `yaml:"ssh_keys,omitempty" jsonschema_description:"public keys that may log in, as ssh-ed25519 AAAA... comment"`
+}
+
+// Repository is a repository of the system.
 type Repository struct {
 	Name    string   `yaml:"name" jsonschema_description:"name of the repository"`
 	URLs    []string `yaml:"urls" jsonschema_description:"where it is served: http, https, file or oci"`
@@ -51,24 +104,15 @@ type Repository struct {
 
 // File is a file that a definition adds.
 type File struct {
-	Path    string `yaml:"path" jsonschema_description:"absolute path in the live system"`
+	Path    string `yaml:"path" jsonschema_description:"absolute path in the system"`
 	Content string `yaml:"content,omitempty" jsonschema_description:"the file's text"`
 	From    string `yaml:"from,omitempty" jsonschema_description:"file beside the definition to copy"`
 	Link    string `yaml:"link,omitempty" jsonschema_description:"target, for a symbolic link"`
 	Mode    string `yaml:"mode,omitempty" jsonschema_description:"permission bits in octal; default: 0644"`
 }
 
-const (
-	defaultTimeout = 1
-	maxTimeout     = 3600
-)
-
-var (
-	nameFormat   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,63}$`)
-	volumeFormat = regexp.MustCompile(`^[A-Z0-9_]{1,32}$`)
-	hostFormat   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	modeFormat   = regexp.MustCompile(`^[0-7]{3,4}$`)
-)
+// NoKernel as the kernel's name makes an image without one, for containers.
+const NoKernel = "none"
 
 // Read reads and checks a definition. Its errors are of class fault.Usage.
 func Read(path string) (*Image, error) {
@@ -121,18 +165,46 @@ func Names(dir string) ([]string, error) {
 // Schema is the JSON Schema of a definition.
 func Schema() ([]byte, error) { return strictyaml.Schema(&Image{}, "Ashlar image definition") }
 
-// FragmentFiles returns the paths of the kernel's own fragments.
-func (m *Image) FragmentFiles() []string {
-	var files []string
-	for _, name := range m.KernelFragments {
-		files = append(files, filepath.Join(m.dir, name))
-	}
-	return files
-}
-
 // Dependencies returns what the image must contain, the kernel included.
 func (m *Image) Dependencies() ([]version.Dependency, error) {
-	return parseDependencies(append([]string{m.Kernel}, m.Packages...))
+	var list []string
+	if m.Kernel != NoKernel {
+		list = append(list, m.Kernel)
+	}
+	list = append(list, m.Packages...)
+	for _, name := range m.expanded {
+		if !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+	return parseDependencies(list)
+}
+
+// Expand replaces groups by their packages. of returns the packages of a group.
+func (m *Image) Expand(of func(group string) ([]string, error)) error {
+	m.expanded = nil
+	for _, group := range m.Groups {
+		names, err := of(group)
+		if err != nil {
+			return fmt.Errorf("image %s: %w", m.Name, err)
+		}
+		m.expanded = append(m.expanded, names...)
+	}
+	var offers []string
+	for _, o := range m.Offers {
+		group, ok := strings.CutPrefix(o, "@")
+		if !ok {
+			offers = append(offers, o)
+			continue
+		}
+		names, err := of(group)
+		if err != nil {
+			return fmt.Errorf("image %s: offers: %w", m.Name, err)
+		}
+		offers = append(offers, names...)
+	}
+	m.Offers = offers
+	return nil
 }
 
 // Offered returns what is published with the image beside its own packages.
@@ -151,8 +223,14 @@ func parseDependencies(texts []string) ([]version.Dependency, error) {
 }
 
 // Tools returns the packages that the image is made with: GRUB and live-init.
-// They are in the live system only if it asks for them.
-func (m *Image) Tools() []string { return []string{m.Bootloader, m.LiveInit} }
+// They are in the system only if it asks for them. Without a kernel there are
+// none.
+func (m *Image) Tools() []string {
+	if m.Kernel == NoKernel {
+		return nil
+	}
+	return []string{m.Bootloader, m.LiveInit}
+}
 
 func (m *Image) fillDefaults() {
 	for _, d := range []struct {
@@ -173,75 +251,4 @@ func (m *Image) fillDefaults() {
 	if m.Formats == nil {
 		m.Formats = []string{"iso"}
 	}
-}
-
-func (m *Image) check() error {
-	switch {
-	case m.Schema != 1:
-		return fmt.Errorf("schema is %d; this pkgtool reads schema 1", m.Schema)
-	case !nameFormat.MatchString(m.Name):
-		return fmt.Errorf("name %q is not of lower-case letters, digits, dots and dashes", m.Name)
-	case m.Summary == "" || strings.ContainsAny(m.Summary, "\n\"'$\\{}"):
-		return errors.New("summary must be one line without quotes, $, \\ and braces")
-	case !volumeFormat.MatchString(m.Volume):
-		return fmt.Errorf("volume %q is not of 1 to 32 characters A-Z, 0-9 and _", m.Volume)
-	case len(m.Packages) == 0:
-		return errors.New("packages is empty; an image contains at least one package")
-	case strings.ContainsAny(m.Cmdline, "\n\"'$\\;{}&|<>"):
-		return errors.New("cmdline has a character that GRUB's script language gives a meaning")
-	case len(m.Cmdline) > 1500:
-		return errors.New("cmdline is longer than 1500 characters; the kernel reads 2048")
-	case *m.Timeout < 0 || *m.Timeout > maxTimeout:
-		return fmt.Errorf("timeout %d is not from 0 to %d seconds", *m.Timeout, maxTimeout)
-	case m.Hostname != "" && !hostFormat.MatchString(m.Hostname):
-		return fmt.Errorf("hostname %q is not a host name", m.Hostname)
-	}
-	for _, f := range m.Formats {
-		if f != "iso" {
-			return fmt.Errorf("format %q is not known; known: iso", f)
-		}
-	}
-	switch squashfs.Level(m.Compression) {
-	case squashfs.Default, squashfs.Better, squashfs.Best:
-	default:
-		return fmt.Errorf("compression %q is not known; use default, better or best", m.Compression)
-	}
-	if _, err := m.Dependencies(); err != nil {
-		return err
-	}
-	if _, err := m.Offered(); err != nil {
-		return err
-	}
-	return m.checkFiles()
-}
-
-func (m *Image) checkFiles() error {
-	for _, r := range m.Repositories {
-		if r.Name == "" || len(r.URLs) == 0 {
-			return errors.New("a repository needs a name and at least one url")
-		}
-	}
-	seen := map[string]bool{}
-	for _, f := range m.Files {
-		given := 0
-		for _, s := range []string{f.Content, f.From, f.Link} {
-			if s != "" {
-				given++
-			}
-		}
-		switch {
-		case !path.IsAbs(f.Path) || f.Path != path.Clean(f.Path) || f.Path == "/":
-			return fmt.Errorf("file path %q is not absolute and clean", f.Path)
-		case seen[f.Path]:
-			return fmt.Errorf("file %s stands twice", f.Path)
-		case given > 1:
-			return fmt.Errorf("file %s: give one of content, from and link", f.Path)
-		case f.From != "" && !filepath.IsLocal(f.From):
-			return fmt.Errorf("file %s: from must be a path beside the definition, not %q", f.Path, f.From)
-		case f.Mode != "" && !modeFormat.MatchString(f.Mode):
-			return fmt.Errorf("file %s: mode %q is not octal, like 0644", f.Path, f.Mode)
-		}
-		seen[f.Path] = true
-	}
-	return nil
 }

@@ -53,7 +53,7 @@ func TestReadRefuses(t *testing.T) {
 		good + "volume: lower\n":                                "volume",
 		good + "timeout: -1\n":                                  "timeout",
 		good + "hostname: A_B\n":                                "hostname",
-		good + "formats: [qcow2]\n":                             "known: iso",
+		good + "formats: [qcow]\n":                              "known: iso, raw, qcow2",
 		good + "compression: maximal\n":                         "compression",
 		good + "cmdline: \"a; reboot\"\n":                       "cmdline",
 		good + "repositories: [{name: r, urls: []}]\n":          "at least one url",

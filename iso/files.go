@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,6 +23,21 @@ func (m *Image) additions() ([]tree.Entry, error) {
 	}
 	if m.Hostname != "" {
 		text("etc/hostname", m.Hostname+"\n")
+	}
+	if m.Locale != "" {
+		text("etc/locale.conf", "LANG="+m.Locale+"\n")
+	}
+	if m.Keymap != "" {
+		text("etc/vconsole.conf", "KEYMAP="+m.Keymap+"\n")
+	}
+	if m.Timezone != "" {
+		entries = append(entries, link("etc/localtime", "../usr/share/zoneinfo/"+m.Timezone))
+	}
+	if m.Services != nil {
+		text("etc/systemd/system-preset/00-image.preset", m.preset())
+		for _, unit := range m.Services.Mask {
+			entries = append(entries, link("etc/systemd/system/"+unit, "/dev/null"))
+		}
 	}
 	for _, r := range m.Repositories {
 		body, err := yaml.Marshal(struct {
@@ -45,6 +61,23 @@ func (m *Image) additions() ([]tree.Entry, error) {
 	return entries, nil
 }
 
+func link(path, target string) tree.Entry {
+	return tree.Entry{Path: path, Kind: tree.Symlink, Perm: 0o777, Target: target}
+}
+
+// preset says which units the first start of a system enables (systemd.preset(5)).
+func (m *Image) preset() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Written by the image definition %s.\n", m.Name)
+	for _, unit := range m.Services.Enable {
+		fmt.Fprintln(&b, "enable", unit)
+	}
+	for _, unit := range slices.Concat(m.Services.Disable, m.Services.Mask) {
+		fmt.Fprintln(&b, "disable", unit)
+	}
+	return b.String()
+}
+
 func (m *Image) addition(f File) (tree.Entry, error) {
 	e := tree.Entry{Path: strings.TrimPrefix(f.Path, "/"), Perm: 0o644}
 	if f.Mode != "" {
@@ -56,7 +89,7 @@ func (m *Image) addition(f File) (tree.Entry, error) {
 	}
 	switch {
 	case f.Link != "":
-		e.Kind, e.Target, e.Perm = tree.Symlink, f.Link, 0o777
+		e = link(e.Path, f.Link)
 	case f.From != "":
 		from := filepath.Join(m.dir, f.From)
 		info, err := os.Stat(from)
@@ -93,6 +126,9 @@ func overlay(base, additions []tree.Entry) ([]tree.Entry, error) {
 		if !ok {
 			place[a.Path] = len(out)
 			out = append(out, a)
+			continue
+		}
+		if out[i].Kind == tree.Dir && a.Kind == tree.Dir {
 			continue
 		}
 		if out[i].Kind == tree.Dir {

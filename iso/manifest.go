@@ -14,10 +14,11 @@ type Manifest struct {
 	Schema   int               `json:"schema"` // 1
 	Name     string            `json:"name"`
 	Summary  string            `json:"summary"`
-	Volume   string            `json:"volume"`
-	Epoch    int64             `json:"epoch"` // time of the newest package, seconds since 1970
-	Kernel   string            `json:"kernel"`
-	Cmdline  string            `json:"cmdline"`
+	Format   string            `json:"format"`
+	Volume   string            `json:"volume,omitempty"` // of a live system
+	Epoch    int64             `json:"epoch"`            // time of the newest package, seconds since 1970
+	Kernel   string            `json:"kernel,omitempty"`
+	Cmdline  string            `json:"cmdline,omitempty"`
 	Packages []ManifestPackage `json:"packages"` // of the live system
 	Tools    []ManifestPackage `json:"tools"`    // that the image was made with
 	Image    *ManifestImage    `json:"image,omitempty"`
@@ -44,13 +45,20 @@ const ManifestName = ".ashlar-medium"
 
 const maxManifest = 16 << 20
 
-func (m *Image) manifest(packages, tools []*pkgfile.Package, k *kernel, epoch int64) (*Manifest, error) {
-	out := &Manifest{Schema: 1, Name: m.Name, Summary: m.Summary, Volume: m.Volume, Epoch: epoch, Kernel: k.release(), Cmdline: m.Cmdline}
+func (a *assembly) makeManifest() (*Manifest, error) {
+	m := a.Image
+	out := &Manifest{Schema: 1, Name: m.Name, Summary: m.Summary, Format: a.Format, Epoch: a.epoch}
+	if a.format.live {
+		out.Volume = m.Volume
+	}
+	if a.kernel != nil {
+		out.Kernel, out.Cmdline = a.kernel.release(), m.Cmdline
+	}
 	var err error
-	if out.Packages, err = manifestPackages(packages); err != nil {
+	if out.Packages, err = manifestPackages(a.Packages); err != nil {
 		return nil, err
 	}
-	out.Tools, err = manifestPackages(tools)
+	out.Tools, err = manifestPackages(a.Tools)
 	return out, err
 }
 

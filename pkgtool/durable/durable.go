@@ -20,7 +20,13 @@ func WriteFile(path string, data []byte, perm os.FileMode) error {
 
 // Write is WriteFile for content that fill produces. If fill or any step
 // fails, path is untouched and the temporary file is gone.
-func Write(path string, perm os.FileMode, fill func(io.Writer) error) (err error) {
+func Write(path string, perm os.FileMode, fill func(io.Writer) error) error {
+	return Fill(path, perm, func(f *os.File) error { return fill(f) })
+}
+
+// Fill is Write for content that is not written from front to back. The file
+// is new and empty.
+func Fill(path string, perm os.FileMode, fill func(*os.File) error) (err error) {
 	dir, base := filepath.Split(path)
 	if dir == "" {
 		dir = "."

@@ -1,0 +1,54 @@
+package iso
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Format is a kind of output.
+type Format struct {
+	Name    string
+	Ending  string // of the file's name, with the dot
+	Summary string
+	boots   bool // has a kernel and a boot loader
+	live    bool // runs from a read-only root, and leaves no trace
+	write   func(*assembly, *output) error
+}
+
+// Formats are all formats, those for machines first.
+func Formats() []Format {
+	return []Format{
+		{"iso", ".iso", "live system that starts from CD and USB stick", true, true, (*assembly).writeISO},
+		{"raw", ".raw", "disk, to be written onto one as it is", true, false, (*assembly).writeRaw},
+		{"qcow2", ".qcow2", "disk for QEMU, libvirt and clouds, compressed", true, false, (*assembly).writeQCOW2},
+		{"vmdk", ".vmdk", "disk for VMware, compressed", true, false, (*assembly).writeVMDK},
+		{"netboot", ".netboot.tar", "kernel, RAM file systems and scripts to start over the network", true, true, (*assembly).writeNetboot},
+		{"tar", ".tar.zst", "the files of the system", false, false, (*assembly).writeTar},
+		{"oci", ".oci.tar", "container image, an OCI layout in a tar", false, false, (*assembly).writeOCI},
+	}
+}
+
+// FormatOf returns the format of a name.
+func FormatOf(name string) (Format, error) {
+	all := Formats()
+	i := slices.IndexFunc(all, func(f Format) bool { return f.Name == name })
+	if i < 0 {
+		var names []string
+		for _, f := range all {
+			names = append(names, f.Name)
+		}
+		return Format{}, fmt.Errorf("format %q is not known; known: %s", name, strings.Join(names, ", "))
+	}
+	return all[i], nil
+}
+
+// formatOfFile returns the format that a file's name ends like.
+func formatOfFile(path string) (Format, bool) {
+	for _, f := range Formats() {
+		if strings.HasSuffix(path, f.Ending) {
+			return f, true
+		}
+	}
+	return Format{}, false
+}
