@@ -43,7 +43,7 @@ func (m *Image) check() error {
 		return errors.New("summary must be one line without quotes, $, \\ and braces")
 	case !volumeFormat.MatchString(m.Volume):
 		return fmt.Errorf("volume %q is not of 1 to 32 characters A-Z, 0-9 and _", m.Volume)
-	case len(m.Packages)+len(m.Groups) == 0:
+	case len(m.Packages) == 0:
 		return errors.New("packages is empty; an image contains at least one package")
 	case strings.ContainsAny(m.Cmdline, "\n\"'$\\;{}&|<>"):
 		return errors.New("cmdline has a character that GRUB's script language gives a meaning")
@@ -93,7 +93,7 @@ func (m *Image) checkFormats() error {
 			return err
 		}
 	}
-	for _, f := range m.Fragments {
+	for _, f := range m.KernelFragments {
 		if !filepath.IsLocal(f) || !strings.HasSuffix(f, ".config") {
 			return fmt.Errorf("kernel fragment %q is not a path beside the definition that ends in .config", f)
 		}

@@ -22,11 +22,9 @@ type Image struct {
 	Summary      string       `yaml:"summary" jsonschema_description:"one line for a list of images; also the title in the boot menu"`
 	Formats      []string     `yaml:"formats,omitempty" jsonschema:"enum=iso,enum=raw,enum=qcow2,enum=vmdk,enum=netboot,enum=tar,enum=oci" jsonschema_description:"what to make; default: [iso]"`
 	Volume       string       `yaml:"volume,omitempty" jsonschema_description:"volume id, by which the started system finds its medium; A-Z, 0-9 and _; default: ASHLAR"`
-	Packages     []string     `yaml:"packages" jsonschema_description:"what the image must contain, as dependencies: names with constraints; what they require comes along"`
-	Groups       []string     `yaml:"groups,omitempty" jsonschema_description:"groups of recipes/groups.yaml whose packages the image must contain"`
+	Packages     []string     `yaml:"packages" jsonschema_description:"what the image must contain, as dependencies: names with constraints, and @NAME of groups of recipes/groups.yaml; what they require comes along"`
 	Offers       []string     `yaml:"offers,omitempty" jsonschema_description:"further packages, and @NAME of groups, to build and publish with the image, for its systems to install; not in the image"`
 	Kernel       string       `yaml:"kernel,omitempty" jsonschema_description:"package that brings the kernel, or none for containers; default: linux-virt"`
-	Fragments    []string     `yaml:"kernel_fragments,omitempty" jsonschema_description:"files beside the definition with kernel configuration (CONFIG_NAME=y) on top of the kernel's own; the kernel is then built for this image"`
 	Bootloader   string       `yaml:"bootloader,omitempty" jsonschema_description:"package that brings GRUB's images; default: grub"`
 	LiveInit     string       `yaml:"live_init,omitempty" jsonschema_description:"package that brings the first program of the initial RAM file system; default: ashlar-liveinit"`
 	Cmdline      string       `yaml:"cmdline,omitempty" jsonschema_description:"kernel command line; default: console=tty0 console=ttyS0,115200"`
@@ -45,8 +43,10 @@ type Image struct {
 	Repositories []Repository `yaml:"repositories,omitempty" jsonschema_description:"repositories that the system uses"`
 	Files        []File       `yaml:"files,omitempty" jsonschema_description:"files to add to what the packages bring, or to put in place of it"`
 
-	dir      string   // of the definition, for files[].from
-	expanded []string // packages of the groups
+	// KernelFragments are files beside the definition; see [Image.FragmentFiles].
+	KernelFragments []string `yaml:"kernel_fragments,omitempty" jsonschema_description:"files beside the definition with own configuration (.config text) that the kernel is built with; what they ask for is required"`
+
+	dir string // of the definition, for files[].from
 }
 
 // Disk is a virtual machine's disk.
@@ -165,45 +165,44 @@ func Names(dir string) ([]string, error) {
 // Schema is the JSON Schema of a definition.
 func Schema() ([]byte, error) { return strictyaml.Schema(&Image{}, "Ashlar image definition") }
 
+// FragmentFiles returns the paths of the kernel's own fragments.
+func (m *Image) FragmentFiles() []string {
+	var files []string
+	for _, name := range m.KernelFragments {
+		files = append(files, filepath.Join(m.dir, name))
+	}
+	return files
+}
+
 // Dependencies returns what the image must contain, the kernel included.
 func (m *Image) Dependencies() ([]version.Dependency, error) {
-	var list []string
+	list := m.Packages
 	if m.Kernel != NoKernel {
-		list = append(list, m.Kernel)
-	}
-	list = append(list, m.Packages...)
-	for _, name := range m.expanded {
-		if !slices.Contains(list, name) {
-			list = append(list, name)
-		}
+		list = append([]string{m.Kernel}, m.Packages...)
 	}
 	return parseDependencies(list)
 }
 
-// Expand replaces groups by their packages. of returns the packages of a group.
+// Expand replaces groups (@NAME) by their packages, which of returns.
 func (m *Image) Expand(of func(group string) ([]string, error)) error {
-	m.expanded = nil
-	for _, group := range m.Groups {
-		names, err := of(group)
-		if err != nil {
-			return fmt.Errorf("image %s: %w", m.Name, err)
+	for _, list := range []*[]string{&m.Packages, &m.Offers} {
+		var names []string
+		for _, text := range *list {
+			members := []string{text}
+			if group, ok := strings.CutPrefix(text, "@"); ok {
+				var err error
+				if members, err = of(group); err != nil {
+					return fmt.Errorf("image %s: %w", m.Name, err)
+				}
+			}
+			for _, name := range members {
+				if !slices.Contains(names, name) {
+					names = append(names, name)
+				}
+			}
 		}
-		m.expanded = append(m.expanded, names...)
+		*list = names
 	}
-	var offers []string
-	for _, o := range m.Offers {
-		group, ok := strings.CutPrefix(o, "@")
-		if !ok {
-			offers = append(offers, o)
-			continue
-		}
-		names, err := of(group)
-		if err != nil {
-			return fmt.Errorf("image %s: offers: %w", m.Name, err)
-		}
-		offers = append(offers, names...)
-	}
-	m.Offers = offers
 	return nil
 }
 
@@ -213,6 +212,9 @@ func (m *Image) Offered() ([]version.Dependency, error) { return parseDependenci
 func parseDependencies(texts []string) ([]version.Dependency, error) {
 	var list []version.Dependency
 	for _, text := range texts {
+		if strings.HasPrefix(text, "@") {
+			continue // a group that Expand has not replaced yet
+		}
 		d, err := version.ParseDependency(text)
 		if err != nil {
 			return nil, fault.Mark(err, fault.Usage, "")

@@ -29,6 +29,9 @@ func Formats() []Format {
 	}
 }
 
+// Starts says whether a machine starts from a file of the format.
+func (f Format) Starts() bool { return f.boots && f.Name != "netboot" }
+
 // FormatOf returns the format of a name.
 func FormatOf(name string) (Format, error) {
 	all := Formats()

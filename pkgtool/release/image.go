@@ -17,7 +17,6 @@ import (
 	"ashlar/pkgtool/version"
 	"ashlar/repo"
 	"ashlar/signing"
-	"ashlar/signing/kmod"
 )
 
 // channel is what a release publishes to.
@@ -30,6 +29,7 @@ const DefaultRepository = "ashlar"
 type Options struct {
 	Recipes  string            // folder of the recipes
 	Image    *iso.Image        // what to make
+	Formats  []string          // of it; nil means those of the definition
 	Out      string            // folder for packages/, repo/ and the image
 	Keys     string            // folder of private keys; "" is the user's
 	Engine   *build.Engine     // nil opens one for Recipes; Out and Signer are set here
@@ -38,13 +38,14 @@ type Options struct {
 
 // Result is what a release made.
 type Result struct {
-	Image       *iso.Result       `json:"image"`
+	Image       *iso.Result       `json:"image"`  // the first of Images
+	Images      []*iso.Result     `json:"images"` // one for each format
 	Packages    []build.Built     `json:"packages"`
 	Repository  string            `json:"repository"` // folder
 	Publication *repo.Publication `json:"publication"`
 	Installed   []string          `json:"installed"`          // packages in the image, name and version
 	KeyMade     string            `json:"key_made,omitempty"` // fingerprint, if the user had no key
-	Boot        string            `json:"boot"`               // the command that starts the image
+	Boot        string            `json:"boot,omitempty"`     // the command that starts the image
 }
 
 // Image builds, signs, publishes and assembles.
@@ -55,6 +56,9 @@ func Image(ctx context.Context, o Options) (*Result, error) {
 	}
 	if r.Keys == "" {
 		r.Keys = signing.DefaultDir()
+	}
+	if r.Formats == nil {
+		r.Formats = r.Image.Formats
 	}
 	for _, step := range []func(context.Context) error{r.openKey, r.build, r.publish, r.assemble} {
 		if err := step(ctx); err != nil {
@@ -94,14 +98,9 @@ func (r *release) build(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.Engine.KernelFragments(r.Image.Kernel, r.Image.FragmentFiles()...); err != nil {
-		return fmt.Errorf("image %s: %w", r.Image.Name, err)
-	}
-	modules, _, err := kmod.Open(r.Keys)
-	if err != nil {
+	if err := r.Image.Expand(r.Engine.Tree.Group); err != nil {
 		return err
 	}
-	r.Engine.Modules = modules
 	r.Engine.Out, r.Engine.Signer = filepath.Join(r.Out, "packages"), r.key
 	names, err := r.recipes()
 	if err != nil {
@@ -225,11 +224,25 @@ func (r *release) assemble(ctx context.Context) error {
 	trusted := func(name string, data []byte) tree.Entry {
 		return tree.Entry{Path: "etc/pkgtool/trust/" + r.repositoryName() + "/" + name, Perm: 0o644, Size: int64(len(data)), Open: tree.Bytes(data)}
 	}
-	output := filepath.Join(r.Out, "ashlar-"+r.Image.Name+".iso")
-	r.result.Image, err = iso.Build(ctx, iso.Request{Image: r.Image, Packages: live, Tools: tools, Files: []tree.Entry{trusted("root.json", root.Data), trusted("timestamp.json", floor)},
-		Output: output, Cache: cache, Progress: r.Progress})
-	r.result.Boot = "pkgtool boot " + output
-	return err
+	files := []tree.Entry{trusted("root.json", root.Data), trusted("timestamp.json", floor)}
+	for _, name := range r.Formats {
+		format, err := iso.FormatOf(name)
+		if err != nil {
+			return fault.Mark(err, fault.Usage, "")
+		}
+		output := filepath.Join(r.Out, "ashlar-"+r.Image.Name+format.Ending)
+		made, err := iso.Build(ctx, iso.Request{Image: r.Image, Format: name, Packages: live, Tools: tools, Files: files,
+			Output: output, Cache: cache, Progress: r.Progress})
+		if err != nil {
+			return err
+		}
+		r.result.Images = append(r.result.Images, made)
+		if r.result.Boot == "" && format.Starts() {
+			r.result.Boot = "pkgtool boot " + output
+		}
+	}
+	r.result.Image = r.result.Images[0]
+	return nil
 }
 
 // open opens the packages of this run and verifies that the user's key signed
