@@ -8,10 +8,18 @@ type parameters struct {
 	root    string // the root image, relative to the medium
 	init    string
 	memory  string
+	disk    string // UUID of the file system to start from, instead of a medium
 	seconds int
 	toRAM   bool
 	unknown []string // ashlar.* parameters that this program does not know
 }
+
+// defaultInit is what a system of any kind has; systemdInit is there even where
+// nobody made the link.
+const (
+	defaultInit = "/sbin/init"
+	systemdInit = "/usr/lib/systemd/systemd"
+)
 
 // maxWait bounds ashlar.wait, in seconds.
 const maxWait = 3600
@@ -19,7 +27,7 @@ const maxWait = 3600
 // parseCmdline reads the parameters. Unknown ashlar.* parameters may be meant
 // for a program of the system; they are listed, because one may be misspelt.
 func parseCmdline(line string) (*parameters, error) {
-	p := &parameters{label: "ASHLAR", root: "live/root.squashfs", init: "/sbin/init", memory: "50%", seconds: 60}
+	p := &parameters{label: "ASHLAR", root: "live/root.squashfs", init: defaultInit, memory: "50%", seconds: 60}
 	for _, word := range splitWords(line) {
 		if word == "--" { // what follows is for init
 			break
@@ -42,6 +50,10 @@ func parseCmdline(line string) (*parameters, error) {
 			p.seconds = n
 		case "init":
 			p.init = value
+		case "root":
+			if id, ok := strings.CutPrefix(value, "UUID="); ok {
+				p.disk = strings.ToLower(id)
+			}
 		default:
 			if strings.HasPrefix(key, "ashlar.") {
 				p.unknown = append(p.unknown, key)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"ashlar/iso/ext4"
 	"ashlar/iso/iso9660"
 	"ashlar/iso/tree"
 )
@@ -20,6 +21,8 @@ func TestParseCmdline(t *testing.T) {
 		"ashlar.medium=OTHER ashlar.wait=5":     with(func(p *parameters) { p.label, p.seconds = "OTHER", 5 }),
 		"ashlar.root=/images/big.squashfs":      with(func(p *parameters) { p.root = "images/big.squashfs" }),
 		"ashlar.toram ashlar.memory=2g":         with(func(p *parameters) { p.toRAM, p.memory = true, "2g" }),
+		"root=UUID=A1B2-c3 rootwait":            with(func(p *parameters) { p.disk = "a1b2-c3" }),
+		"root=/dev/sda1":                        plain,
 		"ashlar.toram=0 init=/bin/sh":           with(func(p *parameters) { p.init = "/bin/sh" }),
 		`foo="a ashlar.wait=x" ashlar.wait="7"`: with(func(p *parameters) { p.seconds = 7 }),
 		"ashlar.wait=3 -- ashlar.wait=9 ashlar": with(func(p *parameters) { p.seconds = 3 }),
@@ -84,6 +87,31 @@ func TestVolumeName(t *testing.T) {
 	}
 }
 
+// The writer of ext4 and the reader of its identity agree.
+func TestFileSystem(t *testing.T) {
+	id := [16]byte{0xa5, 1, 2, 3, 4, 5, 0x46, 7, 0x88, 9, 10, 11, 12, 13, 14, 15}
+	system, err := ext4.New(nil, ext4.Options{Size: ext4.MinSize, UUID: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := filepath.Join(t.TempDir(), "disk")
+	f, err := os.Create(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := system.Write(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	if kind, got := readFileSystem(p); kind != "ext4" || got != "a5010203-0405-4607-8809-0a0b0c0d0e0f" {
+		t.Errorf("read %s %s", kind, got)
+	}
+	os.WriteFile(p, make([]byte, 70000), 0o644)
+	if kind, got := readFileSystem(p); kind != "" || got != "" {
+		t.Errorf("an empty disk gives %s %s", kind, got)
+	}
+}
+
 func TestCandidate(t *testing.T) {
 	for name, want := range map[string]bool{"sr0": true, "sda": true, "sda1": true, "vda": true, "nvme0n1p2": true, "mmcblk0": true,
 		"loop0": false, "ram3": false, "zram0": false, "dm-1": false, "fd0": false} {
@@ -120,7 +148,7 @@ func TestListDirAndFiles(t *testing.T) {
 }
 
 func TestDescribe(t *testing.T) {
-	if got := describe(map[string]string{"vdb": "", "sr0": "OTHER"}); got != "seen: sr0 (volume OTHER), vdb" {
+	if got := describe(map[string]string{"vdb": "", "sr0": "volume OTHER"}); got != "seen: sr0 (volume OTHER), vdb" {
 		t.Error(got)
 	}
 	if got := describe(nil); !strings.Contains(got, "driver") {

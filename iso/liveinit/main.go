@@ -41,20 +41,50 @@ func run() error {
 		log(priorityWarning, "kernel parameter "+key+" is none of live-init's: "+known)
 	}
 	loadModules("/modules")
+	if err := findRoot(p); err != nil {
+		return err
+	}
+	if err := handOver(); err != nil {
+		return err
+	}
+	if p.init == defaultInit && unix.Access(p.init, unix.X_OK) != nil {
+		p.init = systemdInit
+	}
+	say("starting " + p.init)
+	environment := []string{"PATH=/usr/bin", "TERM=linux", "HOME=/root"}
+	return wrap("start "+p.init, unix.Exec(p.init, []string{p.init}, environment))
+}
+
+// findRoot mounts the system to start: from a disk, from what the boot loader
+// brought along, or from a medium.
+func findRoot(p *parameters) error {
+	if p.disk != "" {
+		device, kind, err := findDisk(p)
+		if err != nil {
+			return err
+		}
+		say("root found on " + device)
+		return mount(device, root, kind, 0, "")
+	}
+	if brought := "/" + p.root; unix.Access(brought, unix.R_OK) == nil {
+		say("the system came with the kernel")
+		return mountRoot(p, brought)
+	}
 	device, err := findMedium(p)
 	if err != nil {
 		return err
 	}
 	say("medium " + p.label + " found on " + device)
-	if err := mountRoot(p, device); err != nil {
+	if err := mount(device, medium, "iso9660", unix.MS_RDONLY, ""); err != nil {
 		return err
 	}
-	if err := handOver(p); err != nil {
-		return err
+	image := medium + "/" + p.root
+	if p.toRAM {
+		if image, err = copyToMemory(image); err != nil {
+			return err
+		}
 	}
-	say("starting " + p.init)
-	environment := []string{"PATH=/usr/bin", "TERM=linux", "HOME=/root"}
-	return wrap("start "+p.init, unix.Exec(p.init, []string{p.init}, environment))
+	return mountRoot(p, image)
 }
 
 func mountKernelFileSystems() error {
@@ -75,18 +105,8 @@ func mountKernelFileSystems() error {
 	return nil
 }
 
-// mountRoot mounts the medium, the root image and the writable layer.
-func mountRoot(p *parameters, device string) error {
-	if err := mount(device, medium, "iso9660", unix.MS_RDONLY, ""); err != nil {
-		return err
-	}
-	image := medium + "/" + p.root
-	if p.toRAM {
-		var err error
-		if image, err = copyToMemory(image); err != nil {
-			return err
-		}
-	}
+// mountRoot mounts a root image and the writable layer.
+func mountRoot(p *parameters, image string) error {
 	loop, err := attachLoop(image)
 	if err != nil {
 		return err
@@ -126,8 +146,8 @@ func copyToMemory(image string) (string, error) {
 
 // handOver moves the mounts into the system, empties the initial RAM file
 // system and makes the system's root the root.
-func handOver(p *parameters) error {
-	if !p.toRAM {
+func handOver() error {
+	if mounted(medium) {
 		if err := makeDirs("/run/ashlar/medium"); err != nil {
 			return err
 		}
@@ -154,6 +174,12 @@ func handOver(p *parameters) error {
 		return err
 	}
 	return wrap("enter the system", unix.Chdir("/"))
+}
+
+// mounted says whether something is mounted on a folder.
+func mounted(dir string) bool {
+	var here, above unix.Stat_t
+	return unix.Stat(dir, &here) == nil && unix.Stat(dir+"/..", &above) == nil && here.Dev != above.Dev
 }
 
 func mount(source, target, kind string, flags uintptr, data string) error {

@@ -50,6 +50,34 @@ func candidate(name string) bool {
 
 // findMedium waits until a device with the medium appears and returns its path.
 func findMedium(p *parameters) (string, error) {
+	return waitFor(p.seconds, "medium with the volume name "+p.label, func(device string) (bool, string) {
+		label := readVolumeName(device)
+		if label == "" {
+			return false, ""
+		}
+		return label == p.label, "volume " + label
+	})
+}
+
+// findDisk waits until a device with the root's file system appears, and
+// returns its path and the kind of the file system.
+func findDisk(p *parameters) (device, kind string, err error) {
+	device, err = waitFor(p.seconds, "file system with the UUID "+p.disk, func(device string) (bool, string) {
+		found, id := readFileSystem(device)
+		if found == "" {
+			return false, ""
+		}
+		if id == p.disk {
+			kind = found
+		}
+		return id == p.disk, found + " " + id
+	})
+	return device, kind, err
+}
+
+// waitFor looks at all block devices until one is what is wanted. look also
+// describes a device that is not.
+func waitFor(seconds int, what string, look func(device string) (bool, string)) (string, error) {
 	seen := map[string]string{}
 	for waited := 0; ; waited += pollEvery {
 		names, err := listDir("/sys/class/block")
@@ -60,17 +88,17 @@ func findMedium(p *parameters) (string, error) {
 			if !candidate(name) {
 				continue
 			}
-			label := readVolumeName("/dev/" + name)
-			if label == p.label {
+			found, text := look("/dev/" + name)
+			if found {
 				return "/dev/" + name, nil
 			}
-			seen[name] = label
+			seen[name] = text
 		}
-		if waited >= p.seconds*1000 {
-			return "", failure("no medium with the volume name " + p.label + " appeared; " + describe(seen))
+		if waited >= seconds*1000 {
+			return "", failure("no " + what + " appeared; " + describe(seen))
 		}
 		if waited == 3000 {
-			say("waiting for the medium " + p.label)
+			say("waiting for the " + what)
 		}
 		sleep(pollEvery)
 	}
@@ -81,9 +109,9 @@ func describe(seen map[string]string) string {
 		return "the kernel found no disk, stick or CD drive (a driver missing?)"
 	}
 	names := make([]string, 0, len(seen))
-	for name, label := range seen {
-		if label != "" {
-			name += " (volume " + label + ")"
+	for name, text := range seen {
+		if text != "" {
+			name += " (" + text + ")"
 		}
 		names = append(names, name)
 	}
