@@ -19,10 +19,10 @@ type Inspection struct {
 	Schema   int            `json:"schema"` // 1
 	Size     int64          `json:"size"`
 	SHA256   string         `json:"sha256"`
-	Volume   string         `json:"volume"`
-	Starts   []string       `json:"starts"` // bios-cd, bios-disk, uefi-cd, uefi-disk
-	Files    []InspectFile  `json:"files"`
-	Root     *squashfs.Info `json:"root"`
+	Volume   string         `json:"volume,omitempty"`
+	Starts   []string       `json:"starts,omitempty"` // bios-cd, bios-disk, uefi-cd, uefi-disk
+	Files    []InspectFile  `json:"files,omitempty"`  // of an ISO
+	Root     *squashfs.Info `json:"root,omitempty"`   // of an ISO
 	Manifest *Manifest      `json:"manifest"`
 }
 
@@ -36,7 +36,8 @@ type InspectFile struct {
 var ErrNotOurs = errors.New("it has no " + ManifestName + ", so it is no image of this system")
 
 // Inspect reads an image. What it finds is checked for form, not for trust: an
-// image proves nothing about who made it.
+// image proves nothing about who made it. Of formats other than the ISO the
+// manifest beside it speaks, and the image must be the one it names.
 func Inspect(path string) (*Inspection, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -47,7 +48,12 @@ func Inspect(path string) (*Inspection, error) {
 	if err != nil {
 		return nil, err
 	}
-	i, err := inspect(f, info.Size())
+	var i *Inspection
+	if format, ok := formatOfFile(path); ok && format.Name != "iso" {
+		i, err = inspectBeside(path, format, info.Size())
+	} else {
+		i, err = inspect(f, info.Size())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -56,6 +62,21 @@ func Inspect(path string) (*Inspection, error) {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	i.SHA256 = hex.EncodeToString(h.Sum(nil))
+	if said := i.Manifest.Image; said != nil && said.SHA256 != i.SHA256 {
+		return nil, fmt.Errorf("%s: it is not the image that its manifest names: sha256 %s, not %s", path, i.SHA256, said.SHA256)
+	}
+	return i, nil
+}
+
+func inspectBeside(path string, format Format, size int64) (*Inspection, error) {
+	m, err := ReadManifest(manifestPath(path))
+	if err != nil {
+		return nil, err
+	}
+	i := &Inspection{Schema: 1, Size: size, Manifest: m}
+	if format.Starts() {
+		i.Starts = []string{"bios-disk", "uefi-disk"}
+	}
 	return i, nil
 }
 

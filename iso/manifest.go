@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 
 	"ashlar/pkgtool/pkgfile"
 )
@@ -44,6 +47,35 @@ type ManifestImage struct {
 const ManifestName = ".ashlar-medium"
 
 const maxManifest = 16 << 20
+
+// ReadManifest reads the manifest of an image: the file itself (.json), or that
+// of an image file.
+func ReadManifest(path string) (*Manifest, error) {
+	if filepath.Ext(path) != ".json" {
+		i, err := Inspect(path)
+		if err != nil {
+			return nil, err
+		}
+		return i.Manifest, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxManifest+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxManifest {
+		return nil, fmt.Errorf("%s has more than %d bytes, which no manifest of an image has", path, maxManifest)
+	}
+	m, err := parseManifest(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, nil
+}
 
 func (a *assembly) makeManifest() (*Manifest, error) {
 	m := a.Image

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -34,6 +35,9 @@ address by DHCP and reaches this machine's loopback at 10.0.2.2; --forward
 			if len(args) == 1 {
 				o.Image = args[0]
 			}
+			if media == "" {
+				media = mediaOf(o.Image)
+			}
 			o.Firmware, o.Media, o.KVM = boot.Firmware(firmware), boot.Media(media), boot.KVM(kvm)
 			var err error
 			if o.Forward, err = forwards(forward); err != nil {
@@ -47,7 +51,7 @@ address by DHCP and reaches this machine's loopback at 10.0.2.2; --forward
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&firmware, "firmware", "bios", "bios or uefi")
-	flags.StringVar(&media, "media", "cdrom", "what the image is: cdrom, usb or disk")
+	flags.StringVar(&media, "media", "", "what the image is: cdrom, usb or disk; default: cdrom for an ISO, else disk")
 	flags.IntVar(&o.Memory, "memory", 1024, "memory in MiB")
 	flags.IntVar(&o.SMP, "smp", 2, "processors")
 	flags.StringVar(&kvm, "kvm", "auto", "auto, on or off; auto uses KVM if a guest really runs in it")
@@ -58,6 +62,13 @@ address by DHCP and reaches this machine's loopback at 10.0.2.2; --forward
 	flags.StringVar(&o.Initrd, "initrd", "", "initrd for --kernel")
 	flags.StringVar(&o.Cmdline, "append", "console=ttyS0", "kernel command line for --kernel")
 	return []*cobra.Command{cmd}
+}
+
+func mediaOf(image string) string {
+	if ext := filepath.Ext(image); ext == ".raw" || ext == ".qcow2" || ext == ".vmdk" {
+		return string(boot.Disk)
+	}
+	return string(boot.CDROM)
 }
 
 func forwards(specs []string) ([]boot.Forward, error) {

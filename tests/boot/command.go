@@ -66,10 +66,19 @@ func arguments(o Options, l layout) []string {
 	return append(args, o.Extra...)
 }
 
+// formatOf tells an image's format by the end of its name.
+func formatOf(path string) string {
+	switch ext := filepath.Ext(path); ext {
+	case ".qcow2", ".vmdk":
+		return ext[1:]
+	}
+	return "raw"
+}
+
 func drives(o Options) []string {
 	all := make([]Drive, 0, len(o.Drives)+1)
 	if o.Image != "" {
-		image := Drive{Path: o.Image, Boot: true, Throwaway: true}
+		image := Drive{Path: o.Image, Format: formatOf(o.Image), Boot: true, Throwaway: true}
 		switch o.Media {
 		case CDROM:
 			image.Interface = "cdrom"
