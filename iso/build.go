@@ -172,6 +172,7 @@ func (a *assembly) run(res *Result) error {
 		return err
 	}
 	manifest := *a.manifest
+	manifest.Format = a.Format
 	manifest.Image = &ManifestImage{filepath.Base(a.Output), res.Size, res.SHA256}
 	text, err := manifest.JSON()
 	if err != nil {

@@ -79,7 +79,7 @@ func ReadManifest(path string) (*Manifest, error) {
 
 func (a *assembly) makeManifest() (*Manifest, error) {
 	m := a.Image
-	out := &Manifest{Schema: 1, Name: m.Name, Summary: m.Summary, Format: a.Format, Epoch: a.epoch}
+	out := &Manifest{Schema: 1, Name: m.Name, Summary: m.Summary, Format: a.format.holds, Epoch: a.epoch}
 	if a.format.live {
 		out.Volume = m.Volume
 	}
