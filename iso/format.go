@@ -11,8 +11,8 @@ type Format struct {
 	Name    string
 	Ending  string // of the file's name, with the dot
 	Summary string
-	boots   bool // has a kernel and a boot loader
-	live    bool // runs from a read-only root, and leaves no trace
+	boots   bool   // has a kernel and a boot loader
+	live    bool   // runs from a read-only root, and leaves no trace
 	holds   string // the format that the manifest inside names: all disks hold the same bytes
 	write   func(*assembly, *output) error
 }

@@ -70,13 +70,15 @@ func System(t testing.TB, dir string, signer *signing.PrivateKey) []string {
 	const boot, modules = "usr/lib/ashlar/boot/", "usr/lib/modules/6.1.0-test/"
 	return []string{
 		Write(t, dir, "filesystem", nil, signer, Dir("etc"), Dir("proc"), Dir("usr/bin"), Dir("usr/lib"), Link("bin", "usr/bin"), Link("sbin", "usr/bin"), Link("lib", "usr/lib"),
-			File("etc/passwd", "root:x:0:0::/root:/bin/sh\n", 0o644), File("etc/group", "root:x:0:\n", 0o644), File("etc/hostname", "unnamed\n", 0o644)),
+			File("etc/passwd", "root:x:0:0::/root:/bin/sh\n", 0o644), File("etc/group", "root:x:0:\n", 0o644), File("etc/hostname", "unnamed\n", 0o644),
+			File("etc/shadow", "root:*:::::::\n", 0o600), File("usr/lib/os-release", "NAME=\"Base\"\nID=base\nVERSION_ID=1\nPRETTY_NAME=\"Base 1\"\n", 0o644)),
 		Write(t, dir, "shell", []string{"filesystem"}, signer, File("usr/bin/sh", filler(300000, 1), 0o755), Link("usr/bin/init", "sh")),
 		Write(t, dir, "linux-virt", nil, signer, File(modules+"vmlinuz", filler(500000, 2), 0o644),
 			File(modules+"modules.dep", "kernel/a/loop.ko:\nkernel/b/isofs.ko: kernel/c/cdrom.ko\nkernel/c/cdrom.ko:\n", 0o644),
 			File(modules+"modules.builtin", "kernel/fs/squashfs/squashfs.ko\n", 0o644),
 			File(modules+"kernel/a/loop.ko", "loop", 0o644), File(modules+"kernel/b/isofs.ko", "isofs", 0o644), File(modules+"kernel/c/cdrom.ko", "cdrom", 0o644)),
-		Write(t, dir, "grub", nil, signer, File(boot+"boot_hybrid.img", filler(512, 3), 0o644), File(boot+"eltorito.img", filler(200000, 4), 0o644),
+		Write(t, dir, "grub", nil, signer, File(boot+"boot_hybrid.img", filler(512, 3), 0o644), File(boot+"boot.img", filler(512, 7), 0o644), File(boot+"core.img", filler(60000, 8), 0o644),
+			File(boot+"eltorito.img", filler(200000, 4), 0o644),
 			File(boot+"BOOTX64.EFI", filler(800000, 5), 0o644)),
 		Write(t, dir, "ashlar-liveinit", nil, signer, File("usr/lib/ashlar/live-init", filler(100000, 6), 0o755)),
 		Write(t, dir, "spare", nil, signer, File("usr/bin/spare", "spare", 0o755)),
