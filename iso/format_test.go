@@ -28,7 +28,7 @@ const own = example + `timezone: Europe/Berlin
 locale: C.UTF-8
 keymap: de
 branding: {name: Mine, id: mine, version: "7", issue: Welcome}
-disk: {size: 160M}
+disk: {size: 200M}
 services: {enable: [sshd.service], disable: [other.timer], mask: [bad.service]}
 users:
   - {name: root, password_hash: "$6$salt$hash"}

@@ -26,6 +26,9 @@ func (a *assembly) writeNetboot(o *output) error {
 	if err != nil {
 		return err
 	}
+	// The kernel wants what follows at a multiple of four; not every boot loader
+	// sees to that.
+	ram = append(ram, make([]byte, -len(ram)&3)...)
 	squash, err := a.rootFile(root)
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"ashlar/pkgtool/version"
 	"ashlar/repo"
 	"ashlar/signing"
+	"ashlar/signing/kmod"
 )
 
 // channel is what a release publishes to.
@@ -98,6 +99,14 @@ func (r *release) build(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.Engine.KernelFragments(r.Image.Kernel, r.Image.FragmentFiles()...); err != nil {
+		return fmt.Errorf("image %s: %w", r.Image.Name, err)
+	}
+	modules, _, err := kmod.Open(r.Keys)
+	if err != nil {
+		return err
+	}
+	r.Engine.Modules = modules
 	if err := r.Image.Expand(r.Engine.Tree.Group); err != nil {
 		return err
 	}
