@@ -56,6 +56,11 @@ Formats:
 			if err != nil {
 				return err
 			}
+			for _, f := range o.Formats {
+				if _, err := iso.FormatOf(f); err != nil {
+					return fault.Mark(err, fault.Usage, "")
+				}
+			}
 			if o.Engine, err = build.Open(recipes); err != nil {
 				return err
 			}
@@ -64,11 +69,6 @@ Formats:
 			defer closeReport()
 			o.Engine.Report = report
 			o.Image = image
-			for _, f := range o.Formats {
-				if _, err := iso.FormatOf(f); err != nil {
-					return fault.Mark(err, fault.Usage, "")
-				}
-			}
 			o.Progress = func(step string) { app.Say("%-10s %s", "step", step) }
 			result, err := release.Image(cmd.Context(), o)
 			if err != nil {
