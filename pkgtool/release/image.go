@@ -58,9 +58,6 @@ func Image(ctx context.Context, o Options) (*Result, error) {
 	if r.Keys == "" {
 		r.Keys = signing.DefaultDir()
 	}
-	if r.Formats == nil {
-		r.Formats = r.Image.Formats
-	}
 	for _, step := range []func(context.Context) error{r.openKey, r.build, r.publish, r.assemble} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -234,7 +231,12 @@ func (r *release) assemble(ctx context.Context) error {
 		return tree.Entry{Path: "etc/pkgtool/trust/" + r.repositoryName() + "/" + name, Perm: 0o644, Size: int64(len(data)), Open: tree.Bytes(data)}
 	}
 	files := []tree.Entry{trusted("root.json", root.Data), trusted("timestamp.json", floor)}
-	for _, name := range r.Formats {
+	r.result.Images = nil
+	formats := r.Formats
+	if len(formats) == 0 {
+		formats = r.Image.Formats
+	}
+	for _, name := range formats {
 		format, err := iso.FormatOf(name)
 		if err != nil {
 			return fault.Mark(err, fault.Usage, "")
