@@ -159,3 +159,45 @@ func TestRecipesAreThoseNeeded(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// An image's own fragments reach the recipe of its kernel's configuration, as
+// paths beside the definition; what is no fragment is refused before a build.
+func TestKernelFragments(t *testing.T) {
+	recipes := t.TempDir()
+	for _, name := range []string{"linux-virt", "linux-virt-config", "shell"} {
+		text := "schema: 1\nname: " + name + "\nversion: \"1.0.0\"\nrelease: 1\ndate: 2026-01-10\nsummary: s\nlicense: MIT\n" +
+			"phases:\n  install:\n    - exec: [\"true\"]\npackages:\n  - name: " + name + "\n    files: [/usr/x]\n"
+		if err := os.MkdirAll(filepath.Join(recipes, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(recipes, name, "recipe.yaml"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tree, err := recipe.LoadTree(recipes, "x86_64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ line, want string }{
+		{"kernel_fragments: [mine.config]", ""},
+		{"kernel_fragments: [none.config]", "none.config: no such file"},
+		{"kernel_fragments: [mine.txt]", "ends in .config"},
+		{"kernel: shell\nkernel_fragments: [mine.config]", "kernel shell takes no fragments"},
+	} {
+		m := image(t, example+c.line+"\n")
+		mine := m.FragmentFiles()[0]
+		if filepath.Base(mine) == "mine.config" {
+			if err := os.WriteFile(mine, []byte("CONFIG_A=y\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e := &build.Engine{Tree: tree}
+		err := e.KernelFragments(m.Kernel, m.FragmentFiles()...)
+		switch {
+		case c.want == "" && (err != nil || !slices.Equal(e.Own["linux-virt-config"], []string{mine})):
+			t.Errorf("%s: %v, %v", c.line, e.Own, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: got error %v, want one with %q", c.line, err, c.want)
+		}
+	}
+}
