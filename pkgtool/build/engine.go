@@ -54,9 +54,10 @@ type Engine struct {
 
 	Out    string              // folder for signed packages; "" exports none
 	Signer *signing.PrivateKey // signs what is exported, and attestations
-	// Modules signs the kernel modules of exported packages; nil leaves them as
-	// they were built. The key never enters a build or the cache.
-	Modules *kmod.Key
+	// Modules gives the key that the kernel modules of exported packages are
+	// signed with, and is called when there are any; nil leaves modules as they
+	// were built. The key never enters a build or the cache.
+	Modules func() (*kmod.Key, error)
 
 	Attest string // folder for provenance and bills of materials; "" makes none
 

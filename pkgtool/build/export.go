@@ -22,12 +22,16 @@ func (e *Engine) export(ctx context.Context, file *pkgfile.Package) (string, err
 		}
 		return target, e.resign(target, file)
 	}
+	key, err := e.Modules()
+	if err != nil {
+		return "", err
+	}
 	var known signedModules
-	name := modulesKey(file, e.Modules) + ".json"
+	name := modulesKey(file, key) + ".json"
 	if e.Cache.readJSON(&known, "modules", name) && e.exported(target, known.Manifest, known.Data) {
 		return target, nil
 	}
-	temporary, err := e.signModules(ctx, file)
+	temporary, err := e.signModules(ctx, file, key)
 	if err != nil {
 		return "", err
 	}

@@ -48,8 +48,8 @@ func (e *Engine) hasModules(file *pkgfile.Package) bool {
 // signed, to the cache's work folder. The build has no part in this: the key
 // never enters it, and what is cached has no signatures. The caller removes the
 // package.
-func (e *Engine) signModules(ctx context.Context, file *pkgfile.Package) (name string, err error) {
-	added, err := e.Modules.Added()
+func (e *Engine) signModules(ctx context.Context, file *pkgfile.Package, key *kmod.Key) (name string, err error) {
+	added, err := key.Added()
 	if err != nil {
 		return "", err
 	}
@@ -63,7 +63,7 @@ func (e *Engine) signModules(ctx context.Context, file *pkgfile.Package) (name s
 				return "", fmt.Errorf("%s: %d bytes, more than the %d of a kernel module that can be signed", f.Path, f.Size, maxModule)
 			}
 			in.Size += added
-			in.Open = func() (io.ReadCloser, error) { return e.signModule(file, f) }
+			in.Open = func() (io.ReadCloser, error) { return signModule(file, f, key) }
 		}
 		inputs = append(inputs, in)
 	}
@@ -80,7 +80,7 @@ func (e *Engine) signModules(ctx context.Context, file *pkgfile.Package) (name s
 	return target.Name(), nil
 }
 
-func (e *Engine) signModule(file *pkgfile.Package, f *pkgfile.File) (io.ReadCloser, error) {
+func signModule(file *pkgfile.Package, f *pkgfile.File, key *kmod.Key) (io.ReadCloser, error) {
 	r, err := file.OpenFrameFile(f)
 	if err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func (e *Engine) signModule(file *pkgfile.Package, f *pkgfile.File) (io.ReadClos
 	if err != nil {
 		return nil, err
 	}
-	signed, err := e.Modules.Sign(module)
+	signed, err := key.Sign(module)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Path, err)
 	}

@@ -51,7 +51,7 @@ func TestKernelModulesAreSignedAfterTheBuild(t *testing.T) {
 	if got := string(content()); got != module {
 		t.Fatal("without a key, the module was changed")
 	}
-	b.setUp = func(e *Engine) { e.Signer, e.Modules = signer, key }
+	b.setUp = func(e *Engine) { e.Signer, e.Modules = signer, func() (*kmod.Key, error) { return key, nil } }
 	if built, packed := b.must(); built+packed != "" {
 		t.Errorf("the key made %s build or pack again", built+packed)
 	}
@@ -86,7 +86,7 @@ func TestKernelModulesAreSignedAfterTheBuild(t *testing.T) {
 	if now, err := os.ReadFile(file); err != nil || string(now) != string(good) {
 		t.Errorf("damaged, it was not made again as it was: %v", err)
 	}
-	b.setUp = func(e *Engine) { e.Signer, e.Modules = signer, other }
+	b.setUp = func(e *Engine) { e.Signer, e.Modules = signer, func() (*kmod.Key, error) { return other, nil } }
 	b.must()
 	if _, err := other.Verify(content()); err != nil {
 		t.Errorf("with another key: %v", err)

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"ashlar/pkgtool/build"
 	"ashlar/pkgtool/build/recipe"
 	"ashlar/pkgtool/durable"
 	"ashlar/pkgtool/fault"
+	"ashlar/signing/kmod"
 
 	"github.com/spf13/cobra"
 )
@@ -124,9 +126,7 @@ func (o *buildOptions) run(ctx context.Context, app *App, names []string) (err e
 	if _, err := o.shared.open(engine, o.recipes, signer); err != nil {
 		return err
 	}
-	if engine.Modules, err = moduleKey(app); err != nil {
-		return err
-	}
+	engine.Modules = sync.OnceValues(func() (*kmod.Key, error) { return moduleKey(app) })
 	engine.Out, engine.Signer, engine.Attest = o.out, signer, o.attest
 	engine.Jobs, engine.Parallel, engine.KeepGoing = o.jobs, o.parallel, o.keepGoing
 	engine.Resume, engine.NoTests = o.resume, o.noTest

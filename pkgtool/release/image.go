@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"ashlar/iso"
 	"ashlar/iso/tree"
@@ -99,11 +100,10 @@ func (r *release) build(ctx context.Context) error {
 	if err := r.Engine.KernelFragments(r.Image.Kernel, r.Image.FragmentFiles()...); err != nil {
 		return fmt.Errorf("image %s: %w", r.Image.Name, err)
 	}
-	modules, _, err := kmod.Open(r.Keys)
-	if err != nil {
-		return err
-	}
-	r.Engine.Modules = modules
+	r.Engine.Modules = sync.OnceValues(func() (*kmod.Key, error) {
+		key, _, err := kmod.Open(r.Keys)
+		return key, err
+	})
 	if err := r.Image.Expand(r.Engine.Tree.Group); err != nil {
 		return err
 	}
