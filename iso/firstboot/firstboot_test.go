@@ -91,7 +91,7 @@ func TestNoCloud(t *testing.T) {
 	shadow, _ := os.ReadFile(filepath.Join(dir, "etc/shadow"))
 	group, _ := os.ReadFile(filepath.Join(dir, "etc/group"))
 	passwd, _ := os.ReadFile(filepath.Join(dir, "etc/passwd"))
-	if !strings.Contains(string(shadow), "alice:$6$salt$hash:") || !strings.Contains(string(group), "wheel:x:10:alice\n") || !strings.Contains(string(passwd), ":Alice A:/home/alice:/bin/sh") {
+	if !strings.Contains(string(shadow), "alice:$6$salt$hash:") || !strings.Contains(string(group), "wheel:x:10:alice\n") || !strings.Contains(string(passwd), "alice:x:1000:1000:Alice A:/home/alice:/bin/sh") {
 		t.Errorf("accounts:\n%s%s%s", passwd, group, shadow)
 	}
 	if want := []string{"touch|/a b", `/bin/sh|-c|echo "$HOME"`}; !slices.Equal(*ran, want) {

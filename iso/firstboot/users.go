@@ -34,7 +34,7 @@ func (s *setup) addUsers(c *cloudConfig, loose []string) error {
 		}
 		*f.text = text
 	}
-	conf, err := request(c.Users)
+	conf, err := request(c.Users, string(now.Passwd)+"\n"+string(now.Group))
 	if err != nil {
 		return err
 	}
@@ -65,11 +65,17 @@ func (s *setup) addUsers(c *cloudConfig, loose []string) error {
 	return s.addHomes(c.Users, loose, string(now.Passwd))
 }
 
-// request returns the accounts as lines of sysusers.d(5), with the numbers of
-// people.
-func request(users []account) (string, error) {
+// request returns the accounts as lines of sysusers.d(5), with the first numbers
+// of people that no account or group has.
+func request(users []account, accounts string) (string, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "r - %d-%d\n", firstPerson, lastPerson)
+	names, numbers := map[string]bool{}, map[string]bool{}
+	for _, line := range strings.Split(accounts, "\n") {
+		if fields := strings.Split(line, ":"); len(fields) > 2 {
+			names[fields[0]], numbers[fields[2]] = true, true
+		}
+	}
+	next := firstPerson
 	for _, u := range users {
 		if !accountName.MatchString(u.Name) || strings.ContainsAny(u.Comment+u.Shell+u.Home, ":\n\"\\") {
 			return "", fmt.Errorf("users: %q cannot be an account", u.Name)
@@ -81,8 +87,12 @@ func request(users []account) (string, error) {
 		if shell == "" {
 			shell = "/bin/sh"
 		}
-		if u.Name != "root" {
-			fmt.Fprintf(&b, "u %s - \"%s\" %s %s\n", u.Name, u.Comment, home, shell)
+		if !names[u.Name] {
+			for numbers[strconv.Itoa(next)] {
+				next++
+			}
+			fmt.Fprintf(&b, "u %s %d \"%s\" %s %s\n", u.Name, next, u.Comment, home, shell)
+			next++
 		}
 		for _, g := range u.groups() {
 			if !accountName.MatchString(g) {
