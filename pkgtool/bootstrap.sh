@@ -128,6 +128,7 @@ go)
 test)
 	need <<-TOOLS
 		qemu-system-x86_64 qemu-system-x86
+		qemu-img qemu-utils
 		/usr/share/OVMF/OVMF_CODE_4M.fd ovmf
 		xorriso xorriso
 		fsck.fat dosfstools
