@@ -36,7 +36,7 @@ var rooms = []struct {
 	{"pkgtool/system", []string{"signing", "pkgtool/pkgfile", "pkgtool/client", "pkgtool/solver", "pkgtool/build/sandbox"}},
 	{"pkgtool/query", []string{"signing", "pkgtool/pkgfile", "pkgtool/sbom", "repo", "pkgtool/client", "pkgtool/solver", "pkgtool/system"}},
 	{"pkgtool/install", []string{"signing", "pkgtool/pkgfile", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "pkgtool/query"}},
-	{"iso", []string{"signing", "pkgtool/pkgfile", "pkgtool/system"}},
+	{"iso", []string{"signing", "pkgtool/pkgfile", "pkgtool/sbom", "pkgtool/system"}},
 	{"installer", []string{"signing", "pkgtool/pkgfile", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "pkgtool/install", "iso"}},
 	{"pkgtool/release", []string{"signing", "pkgtool/pkgfile", "pkgtool/build", "repo", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "iso"}},
 	{"tests/boot", nil},
