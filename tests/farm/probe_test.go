@@ -62,7 +62,11 @@ func do(what string, args []string) int {
 			return nil
 		case "fill":
 			n, _ := strconv.Atoi(args[0])
-			return os.WriteFile("/build/large", bytes.Repeat([]byte("x"), n<<20), 0o644)
+			if err := os.WriteFile("/build/large", bytes.Repeat([]byte("x"), n<<20), 0o644); err != nil {
+				return err
+			}
+			time.Sleep(time.Minute)
+			return nil
 		case "take-memory":
 			n, _ := strconv.Atoi(args[0])
 			taken := bytes.Repeat([]byte("x"), n<<20)
