@@ -111,7 +111,7 @@ func TestInitialRAMFileSystem(t *testing.T) {
 	treetest.Tool(t, "xorriso", "-osirrox", "on", "-indev", res.Path, "-extract", "/boot/initrd.img", dir+"/initrd.zst")
 	treetest.Tool(t, "zstd", "-q", "-d", dir+"/initrd.zst", "-o", dir+"/initrd")
 	out, err := exec.Command("cpio", "-it", "--quiet", "-F", dir+"/initrd").Output()
-	want := []string{"dev", "dev/console", "init", "modules", "modules/000-cdrom.ko", "modules/001-isofs.ko", "modules/002-loop.ko", "modules/load"}
+	want := []string{"dev", "dev/console", "init", "modules", "modules/alias", "modules/cdrom.ko", "modules/isofs.ko", "modules/load", "modules/loop.ko", "modules/needs", "sbin", "sbin/modprobe"}
 	if got := strings.Fields(string(out)); err != nil || !slices.Equal(got, want) {
 		t.Errorf("holds %v (%v), want %v", got, err, want)
 	}

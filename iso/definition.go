@@ -29,7 +29,7 @@ type Image struct {
 	LiveInit     string       `yaml:"live_init,omitempty" jsonschema_description:"package that brings the first program of the initial RAM file system; default: ashlar-liveinit"`
 	Cmdline      string       `yaml:"cmdline,omitempty" jsonschema_description:"kernel command line; default: console=tty0 console=ttyS0,115200"`
 	Timeout      *int         `yaml:"timeout,omitempty" jsonschema_description:"seconds that the boot menu waits; default: 1"`
-	Modules      []string     `yaml:"modules,omitempty" jsonschema_description:"kernel modules to load before the medium or the root is looked for, by name; those they need come along; none if the kernel has them built in"`
+	Modules      []string     `yaml:"modules,omitempty" jsonschema_description:"kernel modules to load always, before the medium or the root is looked for, by name; those they need come along; drivers of storage need not be named, they are loaded for the devices that are there"`
 	Compression  string       `yaml:"compression,omitempty" jsonschema:"enum=default,enum=better,enum=best" jsonschema_description:"of the root; default: default"`
 	Disk         *Disk        `yaml:"disk,omitempty" jsonschema_description:"of the formats raw, qcow2 and vmdk"`
 	Container    *Container   `yaml:"container,omitempty" jsonschema_description:"of the format oci: what a container of the image runs"`

@@ -3,6 +3,7 @@ package iso
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"sort"
 	"strings"
@@ -20,7 +21,6 @@ const (
 // Limits of what is held in memory. A kernel has 15 MB, an EFI GRUB 1 MB.
 const (
 	maxBootFile = 64 << 20
-	maxListFile = 16 << 20
 )
 
 // byName finds an opened package.
@@ -80,66 +80,12 @@ func (k *kernel) release() string { return path.Base(k.dir) }
 
 func (k *kernel) image() ([]byte, error) { return read(k.p, k.dir+"vmlinuz", maxBootFile) }
 
-// modules returns the files of the named modules and all they need, in an order
-// in which they can be loaded.
-func (k *kernel) modules(names []string) ([]string, error) {
-	if len(names) == 0 {
-		return nil, nil
+// read returns a file of the kernel's folder, or fs.ErrNotExist.
+func (k *kernel) read(name string) ([]byte, error) {
+	if k.p.Manifest().File(k.dir+name) != nil {
+		return read(k.p, k.dir+name, maxBootFile)
 	}
-	list, err := read(k.p, k.dir+"modules.dep", maxListFile)
-	if err != nil {
-		return nil, fmt.Errorf("modules of the initial RAM file system: %w", err)
-	}
-	needs, files := parseModuleList(string(list))
-	builtin := map[string]bool{}
-	if list, err := read(k.p, k.dir+"modules.builtin", maxListFile); err == nil {
-		for _, line := range strings.Fields(string(list)) {
-			builtin[moduleName(line)] = true
-		}
-	}
-	var order []string
-	done := map[string]bool{}
-	var add func(file string)
-	add = func(file string) {
-		if done[file] {
-			return
-		}
-		done[file] = true // before what it needs: a circle must not hang us
-		for _, need := range needs[file] {
-			add(need)
-		}
-		order = append(order, file)
-	}
-	for _, name := range names {
-		file, ok := files[strings.ReplaceAll(name, "-", "_")]
-		switch {
-		case ok:
-			add(file)
-		case !builtin[strings.ReplaceAll(name, "-", "_")]:
-			return nil, fmt.Errorf("kernel %s has no module %s", k.release(), name)
-		}
-	}
-	return order, nil
-}
-
-// parseModuleList reads modules.dep: "file: needed files", nearest first.
-func parseModuleList(list string) (needs map[string][]string, files map[string]string) {
-	needs, files = map[string][]string{}, map[string]string{}
-	for _, line := range strings.Split(list, "\n") {
-		file, rest, ok := strings.Cut(line, ":")
-		if !ok {
-			continue
-		}
-		needs[file] = strings.Fields(rest)
-		files[moduleName(file)] = file
-	}
-	return needs, files
-}
-
-// moduleName is a module's name as the kernel spells it.
-func moduleName(file string) string {
-	name, _, _ := strings.Cut(path.Base(file), ".ko")
-	return strings.ReplaceAll(name, "-", "_")
+	return nil, fmt.Errorf("%s%s: %w", k.dir, name, fs.ErrNotExist)
 }
 
 // sortedPackages returns packages in the order of their file names.

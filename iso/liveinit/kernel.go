@@ -1,7 +1,6 @@
 package main
 
 import (
-	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -41,31 +40,6 @@ func attachLoop(file string) (string, error) {
 		return "", wrap("attach "+file+" to "+device, err)
 	}
 	return device, nil
-}
-
-// loadModules loads the drivers named in dir/load, in that order. One that does
-// not fit the machine is not an error.
-func loadModules(dir string) {
-	list, err := readFile(dir+"/load", 1<<20)
-	if err != nil {
-		return
-	}
-	for _, name := range strings.Fields(string(list)) {
-		fd, err := unix.Open(dir+"/"+name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			say("driver " + name + ": " + message(err))
-			continue
-		}
-		flags := 0
-		if !strings.HasSuffix(name, ".ko") {
-			flags = unix.MODULE_INIT_COMPRESSED_FILE
-		}
-		err = unix.FinitModule(fd, "", flags)
-		unix.Close(fd)
-		if err != nil && err != unix.EEXIST && err != unix.ENODEV {
-			say("driver " + name + ": " + message(err))
-		}
-	}
 }
 
 // listDir returns the names in a folder, sorted.

@@ -155,3 +155,35 @@ func TestDescribe(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestDriversAnswerToAliases(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"needs": "libx.ko near\nmega_raid.ko near libx\nnear.ko\nxfs.ko.xz\n",
+		"alias": "pci:v00001000d0000005[B-D]sv*bc*sc-i* mega_raid\nfs-xfs xfs\ncrypto-crc32c near\n",
+	} {
+		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for alias, want := range map[string]string{
+		"pci:v00001000d0000005Dsv1bc2sc-i3": "mega_raid libx near",
+		"pci:v00001000d0000005-sv1bc2sc-i3": "", // a range is not text
+		"fs-xfs":                            "xfs",
+		"crypto_crc32c":                     "near",
+		"mega-raid":                         "mega_raid libx near",
+		"nothing":                           "",
+	} {
+		d := readDrivers(dir) // the files themselves are missing: nothing is loaded
+		d.loadFor(alias)
+		got := ""
+		for _, name := range []string{"mega_raid", "libx", "near", "xfs"} {
+			if d.done[name] {
+				got = strings.TrimSpace(got + " " + name)
+			}
+		}
+		if got != want {
+			t.Errorf("%s tries %q, want %q", alias, got, want)
+		}
+	}
+}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -13,7 +15,13 @@ const (
 	root   = "/root"
 )
 
+// modules is where the drivers are in the initial RAM file system.
+const modules = "/modules"
+
 func main() {
+	if words := started(); len(words) > 0 && strings.HasSuffix(words[0], "modprobe") {
+		unix.Exit(modprobe(words[1:]))
+	}
 	if unix.Getpid() != 1 {
 		print("liveinit is started by the kernel, as process 1\n")
 		unix.Exit(2)
@@ -22,6 +30,15 @@ func main() {
 	if err := run(); err != nil {
 		emergency(err)
 	}
+}
+
+// started returns the words that this process was started with.
+func started() []string {
+	text, err := readFile("/proc/self/cmdline", 64<<10)
+	if err != nil {
+		return nil // there is no /proc yet: the kernel started us
+	}
+	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
 }
 
 func run() error {
@@ -40,8 +57,9 @@ func run() error {
 	for _, key := range p.unknown {
 		log(priorityWarning, "kernel parameter "+key+" is none of live-init's: "+known)
 	}
-	loadModules("/modules")
-	if err := findRoot(p); err != nil {
+	hardware := readDrivers(modules)
+	hardware.loadListed()
+	if err := findRoot(p, hardware); err != nil {
 		return err
 	}
 	if err := handOver(); err != nil {
@@ -57,9 +75,9 @@ func run() error {
 
 // findRoot mounts the system to start: from a disk, from what the boot loader
 // brought along, or from a medium.
-func findRoot(p *parameters) error {
+func findRoot(p *parameters, hardware *drivers) error {
 	if p.disk != "" {
-		device, kind, err := findDisk(p)
+		device, kind, err := findDisk(p, hardware)
 		if err != nil {
 			return err
 		}
@@ -70,7 +88,7 @@ func findRoot(p *parameters) error {
 		say("the system came with the kernel")
 		return mountRoot(p, brought)
 	}
-	device, err := findMedium(p)
+	device, err := findMedium(p, hardware)
 	if err != nil {
 		return err
 	}

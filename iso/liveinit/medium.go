@@ -49,8 +49,8 @@ func candidate(name string) bool {
 }
 
 // findMedium waits until a device with the medium appears and returns its path.
-func findMedium(p *parameters) (string, error) {
-	return waitFor(p.seconds, "medium with the volume name "+p.label, func(device string) (bool, string) {
+func findMedium(p *parameters, hardware *drivers) (string, error) {
+	return waitFor(hardware, p.seconds, "medium with the volume name "+p.label, func(device string) (bool, string) {
 		label := readVolumeName(device)
 		if label == "" {
 			return false, ""
@@ -61,8 +61,8 @@ func findMedium(p *parameters) (string, error) {
 
 // findDisk waits until a device with the root's file system appears, and
 // returns its path and the kind of the file system.
-func findDisk(p *parameters) (device, kind string, err error) {
-	device, err = waitFor(p.seconds, "file system with the UUID "+p.disk, func(device string) (bool, string) {
+func findDisk(p *parameters, hardware *drivers) (device, kind string, err error) {
+	device, err = waitFor(hardware, p.seconds, "file system with the UUID "+p.disk, func(device string) (bool, string) {
 		found, id := readFileSystem(device)
 		if found == "" {
 			return false, ""
@@ -75,11 +75,12 @@ func findDisk(p *parameters) (device, kind string, err error) {
 	return device, kind, err
 }
 
-// waitFor looks at all block devices until one is what is wanted. look also
-// describes a device that is not.
-func waitFor(seconds int, what string, look func(device string) (bool, string)) (string, error) {
+// waitFor looks at all block devices until one is what is wanted, and loads the
+// drivers of what appears meanwhile. look also describes a device that is not.
+func waitFor(hardware *drivers, seconds int, what string, look func(device string) (bool, string)) (string, error) {
 	seen := map[string]string{}
 	for waited := 0; ; waited += pollEvery {
+		hardware.loadForDevices()
 		names, err := listDir("/sys/class/block")
 		if err != nil {
 			return "", err
