@@ -49,12 +49,37 @@ func (a *assembly) writeNetboot(o *output) error {
 	if err != nil {
 		return err
 	}
-	entries := append(about, a.file("vmlinuz", 0o644, vmlinuz), a.file("initrd.img", 0o644, ram), a.file("manifest.json", 0o644, a.record),
+	loaders, err := a.networkLoaders()
+	if err != nil {
+		return err
+	}
+	entries := append(append(about, loaders...), a.file("vmlinuz", 0o644, vmlinuz), a.file("initrd.img", 0o644, ram), a.file("manifest.json", 0o644, a.record),
 		a.file("boot.ipxe", 0o644, a.Image.ipxe()), a.file("grub.cfg", 0o644, a.Image.netMenu()), a.file("pxelinux.cfg/default", 0o644, a.Image.pxelinux()),
 		tree.Entry{Path: "root.img", Perm: 0o644, ModTime: a.epoch, Size: size, Open: func() (io.ReadCloser, error) {
 			return io.NopCloser(io.NewSectionReader(carrier, 0, size)), nil
 		}})
 	return writeTar(a.ctx, o, entries)
+}
+
+// networkLoaders are GRUB's images for machines that start over the network and
+// are no iPXE; none where the boot loader's package has none.
+func (a *assembly) networkLoaders() ([]tree.Entry, error) {
+	loader, err := byName(a.Tools, a.Image.Bootloader)
+	if err != nil {
+		return nil, err
+	}
+	var entries []tree.Entry
+	for _, name := range []string{"network.0", "network.efi"} {
+		if loader.Manifest().File(bootDir+name) == nil {
+			continue
+		}
+		image, err := read(loader, bootDir+name, maxBootFile)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, a.file(name, 0o644, image))
+	}
+	return entries, nil
 }
 
 // ipxe is a script for iPXE; it lies beside the files that it names.

@@ -61,7 +61,7 @@ var groups = []struct {
 	{"query", "Ask about a system:", []func(*App) []*cobra.Command{queryCommands, restartCommands}},
 	{"publish", "Build and publish packages:", []func(*App) []*cobra.Command{
 		buildCommands, cacheCommands, recipeCommands, sourceCommands, seedCommands, kernelCommands, pkgCommands, keyCommands, repoCommands, solveCommands}},
-	{"image", "Make, start and install images:", []func(*App) []*cobra.Command{imageCommands, bootCommands, installerCommands}},
+	{"image", "Make, start and install images:", []func(*App) []*cobra.Command{imageCommands, bootCommands, installerCommands, netbootCommands}},
 }
 
 // New returns the whole command tree.
