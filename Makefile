@@ -48,8 +48,9 @@ iso: build/pkgtool
 
 test: iso
 	@pkgtool/bootstrap.sh test
+	@build/pkgtool image build $(IMAGE) --recipes recipes --out build --format netboot
 	@$(FIND_GO) && $$go vet ./...
-	@$(FIND_GO) && ASHLAR_TEST_NETWORK=1 ASHLAR_ISO=$(CURDIR)/build/ashlar-$(IMAGE).iso ASHLAR_REPO=$(CURDIR)/build/repo \
+	@$(FIND_GO) && ASHLAR_TEST_NETWORK=1 ASHLAR_ISO=$(CURDIR)/build/ashlar-$(IMAGE).iso ASHLAR_NETBOOT=$(CURDIR)/build/ashlar-$(IMAGE).netboot.tar ASHLAR_REPO=$(CURDIR)/build/repo \
 		$$go test -count=1 -timeout 60m ./...
 
 unit:

@@ -128,3 +128,20 @@ func TestWrongLists(t *testing.T) {
 		}
 	}
 }
+
+func TestPublishedSchema(t *testing.T) {
+	const published = "../../docs/formats/machines.schema.json"
+	schema, err := Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile(published, schema, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(published)
+	if err != nil || string(text) != string(schema) {
+		t.Errorf("%s is not what the Go types say (%v); renew it with UPDATE_GOLDEN=1", published, err)
+	}
+}
