@@ -60,6 +60,10 @@ func (s *server) file(mac, name, address string, start bool) *file {
 	case "boot.ipxe":
 		return s.text(s.ask("ipxe", mac))
 	case "grub.cfg":
+		// GRUB complains on the screen where there is no serial number.
+		if list, st := s.machines(), s.registry.get(mac); !list.bySerial() || list.find(mac, st.Serial, st.UUID) != nil {
+			return s.text(s.script(mac, "", "cfg"))
+		}
 		return s.text(s.ask("grub", mac))
 	case loaderEFI:
 		st := note(Loading)

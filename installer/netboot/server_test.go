@@ -175,6 +175,7 @@ func TestOneMachine(t *testing.T) {
 	}
 	s.discovered("52:54:00:00:00:ff", "", firmwareIPXE)
 	get("boot.ipxe", "chain --replace http://192.0.2.1/m/52-54-00-00-00-ff/as-${serial:uristring}.ipxe")
+	get("grub.cfg", "smbios --type 1")
 	get("as-RACK-1.ipxe", "root.img console=ttyS0 ashlar.answers=http://192.0.2.1/m/52-54-00-00-00-ff/answers.yaml ashlar.report=http://192.0.2.1/m/52-54-00-00-00-ff/report\n")
 	get("as-RACK-1.cfg", "linux (http,192.0.2.1)/m/52-54-00-00-00-ff/vmlinuz console=ttyS0 ashlar.answers=")
 	get("as-other.cfg", "exit")
@@ -189,6 +190,7 @@ func TestOneMachine(t *testing.T) {
 	if got := s.registry.get("52:54:00:00:00:ff"); got.Phase != Answers || got.Name != "b" || got.Starts != 1 || got.Address != from {
 		t.Errorf("status %+v", got)
 	}
+	get("grub.cfg", "linux ") // known by now
 	if code, _ := ask(s, "POST", at+"report", "192.0.2.66", `{"schema":1,"phase":"installed"}`, nil); code != 403 {
 		t.Errorf("a report from elsewhere: %d", code)
 	}

@@ -1,11 +1,8 @@
 package boot_test
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -72,8 +69,6 @@ func (s *netbootServer) status(t *testing.T) map[string]netboot.Status {
 	}
 	return all
 }
-
-var _ = []any{bufio.ScanLines, net.IPv4bcast, http.MethodGet, strings.Fields, time.Second}
 
 const bareList = `version: 1
 cmdline: ashlar.memory=40%
