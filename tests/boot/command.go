@@ -51,7 +51,7 @@ func arguments(o Options, l layout) []string {
 			netdev += fmt.Sprintf(",hostfwd=tcp:127.0.0.1:%d-:%d", f.Host, f.Guest)
 		}
 		// Without its ROM the card does not try to boot from the network.
-		add("-netdev", netdev, "-device", "virtio-net-pci,netdev=net0,romfile=")
+		add("-netdev", netdev, "-device", o.NetCard+",netdev=net0,romfile=")
 	} else {
 		add("-nic", "none")
 	}
@@ -89,7 +89,8 @@ func drives(o Options) []string {
 	}
 	all = append(all, o.Drives...)
 	var args []string
-	xhci, scsi, bootIndex := false, false, 0
+	xhci, bootIndex := false, 0
+	scsi := map[string]bool{} // controllers that are there
 	for i, d := range all {
 		id := fmt.Sprintf("drive%d", i)
 		format := d.Format
@@ -113,17 +114,17 @@ func drives(o Options) []string {
 			}
 			device = "usb-storage,bus=xhci.0,removable=on,drive=" + id
 		case "sata":
-			device = "ide-hd,drive=" + id
+			device = "ide-hd,serial=" + id + ",drive=" + id
 		case "nvme":
 			device = "nvme,serial=" + id + ",drive=" + id
-		case "scsi":
-			if !scsi {
-				scsi = true
-				args = append(args, "-device", "virtio-scsi-pci,id=scsi")
+		case "scsi", "megasas", "pvscsi", "mptsas":
+			if !scsi[d.Interface] {
+				scsi[d.Interface] = true
+				args = append(args, "-device", scsiControllers[d.Interface]+",id="+d.Interface)
 			}
-			device = "scsi-hd,bus=scsi.0,drive=" + id
+			device = "scsi-hd,serial=" + id + ",bus=" + d.Interface + ".0,drive=" + id
 		default:
-			device = "virtio-blk-pci,drive=" + id
+			device = "virtio-blk-pci,serial=" + id + ",drive=" + id
 		}
 		if d.Boot {
 			device += fmt.Sprintf(",bootindex=%d", bootIndex)
@@ -133,6 +134,9 @@ func drives(o Options) []string {
 	}
 	return args
 }
+
+// scsiControllers are QEMU's devices behind the SCSI interfaces of a Drive.
+var scsiControllers = map[string]string{"scsi": "virtio-scsi-pci", "megasas": "megasas", "pvscsi": "pvscsi", "mptsas": "mptsas1068"}
 
 // quote protects a file name in QEMU's comma separated options.
 func quote(path string) string { return strings.ReplaceAll(path, ",", ",,") }

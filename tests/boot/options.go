@@ -43,7 +43,7 @@ const (
 type Drive struct {
 	Path      string
 	Format    string // raw (default), qcow2, vmdk
-	Interface string // virtio (default), sata, nvme, scsi, usb
+	Interface string // virtio (default), sata, nvme, scsi, megasas, pvscsi, mptsas, usb
 	Throwaway bool   // what the guest writes is thrown away
 	Boot      bool   // the firmware tries it after the image
 }
@@ -66,9 +66,11 @@ type Options struct {
 	KVM      KVM      // default KVMOff
 	Drives   []Drive
 
-	// Net gives the guest a virtio card on QEMU's user network: DHCP, and the
-	// host's loopback at 10.0.2.2. Forward implies it.
+	// Net gives the guest a card on QEMU's user network: DHCP, and the host's
+	// loopback at 10.0.2.2. Forward implies it. NetCard is QEMU's name of the
+	// card, virtio-net-pci by default.
 	Net     bool
+	NetCard string
 	Forward []Forward
 
 	// FirmwareFiles appear under /sys/firmware/qemu_fw_cfg; names start with opt/.
@@ -114,6 +116,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.KVM == "" {
 		o.KVM = KVMOff
+	}
+	if o.NetCard == "" {
+		o.NetCard = "virtio-net-pci"
 	}
 	if o.Limit == 0 {
 		o.Limit = 5 * time.Minute
