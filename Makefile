@@ -15,6 +15,8 @@
 #   make selfhost  build everything again without Debian's tool chain, on the packages of
 #               the first build alone, and say what came out equal (hours)
 #   make crash  kill transactions at every system call, and cut the power (root)
+#   make test-server  build the server image, boot it on every controller and network
+#               card that QEMU has, and go through its 48 baseline checks (30 minutes)
 #   make clean  remove build/ (the cache in ~/.cache/ashlar stays)
 
 IMAGE ?= minimal
@@ -26,7 +28,7 @@ export CGO_ENABLED = 0
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help iso test unit bench bench-go selfhost crash boot clean build/pkgtool build/pkgtool-objects build/pkgtool-buildkit
+.PHONY: help iso test unit bench bench-go selfhost crash boot clean test-server build/pkgtool build/pkgtool-objects build/pkgtool-buildkit
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -52,6 +54,12 @@ test: iso
 	@$(FIND_GO) && $$go vet ./...
 	@$(FIND_GO) && ASHLAR_TEST_NETWORK=1 ASHLAR_ISO=$(CURDIR)/build/ashlar-$(IMAGE).iso ASHLAR_NETBOOT=$(CURDIR)/build/ashlar-$(IMAGE).netboot.tar ASHLAR_REPO=$(CURDIR)/build/repo \
 		$$go test -count=1 -timeout 60m ./...
+
+# The server image, booted and looked at from inside and outside.
+test-server: build/pkgtool
+	@pkgtool/bootstrap.sh test
+	@build/pkgtool image build server --format iso,raw --recipes recipes --out build
+	@$(FIND_GO) && ASHLAR_TEST_SERVER=1 $$go test -count=1 -v -timeout 120m ./tests/server
 
 unit:
 	@pkgtool/bootstrap.sh test

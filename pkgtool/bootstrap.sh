@@ -156,6 +156,8 @@ test)
 		unshare util-linux
 		gpg gnupg
 		gpgv gpgv
+		ssh openssh-client
+		ssh-keygen openssh-client
 		openssl openssl
 		patch patch
 		git git
