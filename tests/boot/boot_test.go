@@ -227,7 +227,7 @@ func TestArguments(t *testing.T) {
 	for _, want := range []string{
 		"-accel tcg", "-cpu max -m 1024 -smp 2", "-no-reboot", " -S ",
 		"if=pflash,unit=0,format=raw,readonly=on,file=C", "if=pflash,unit=1,format=raw,file=V",
-		"file=a,,b.iso,media=cdrom,readonly=on -device ide-cd,drive=drive0,bootindex=0",
+		"file=a,,b.iso,media=cdrom,readonly=on -device ide-cd,bus=ide.0,drive=drive0,bootindex=0",
 		"format=qcow2,file=d.qcow2 -device nvme,serial=drive1,drive=drive1,bootindex=1",
 		"user,id=net0,hostfwd=tcp:127.0.0.1:2222-:22", "-fw_cfg name=opt/answer,file=answer.yaml",
 	} {

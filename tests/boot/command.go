@@ -89,7 +89,7 @@ func drives(o Options) []string {
 	}
 	all = append(all, o.Drives...)
 	var args []string
-	xhci, bootIndex := false, 0
+	xhci, bootIndex, ports := false, 0, 0 // ports of the AHCI controller in use
 	scsi := map[string]bool{} // controllers that are there
 	for i, d := range all {
 		id := fmt.Sprintf("drive%d", i)
@@ -106,7 +106,8 @@ func drives(o Options) []string {
 		var device string
 		switch d.Interface {
 		case "cdrom":
-			device = "ide-cd,drive=" + id
+			device = fmt.Sprintf("ide-cd,bus=ide.%d,drive=%s", ports, id)
+			ports++
 		case "usb":
 			if !xhci {
 				xhci = true
@@ -114,7 +115,8 @@ func drives(o Options) []string {
 			}
 			device = "usb-storage,bus=xhci.0,removable=on,drive=" + id
 		case "sata":
-			device = "ide-hd,serial=" + id + ",drive=" + id
+			device = fmt.Sprintf("ide-hd,bus=ide.%d,serial=%s,drive=%s", ports, id, id)
+			ports++
 		case "nvme":
 			device = "nvme,serial=" + id + ",drive=" + id
 		case "scsi", "megasas", "pvscsi", "mptsas":
