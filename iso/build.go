@@ -28,6 +28,8 @@ type Request struct {
 	Cache    string             // folder; "" remembers nothing
 	Workers  int                // compressing goroutines; 0 is one per core
 	Progress func(step string)  // called when a step begins; may be nil
+	// SecureBoot signs what starts an ISO; nil starts only where nobody checks.
+	SecureBoot *SecureBoot
 }
 
 // Result is a finished image.
@@ -140,7 +142,7 @@ func (a *assembly) makeKeys() error {
 		return err
 	}
 	a.imageKey, err = key(map[string]any{"root": a.rootKey, "tools": packageInputs(a.Tools), "definition": a.Image,
-		"format": a.Format, "file": filepath.Base(a.Output)})
+		"format": a.Format, "file": filepath.Base(a.Output), "owner": a.SecureBoot.inputs()})
 	return err
 }
 

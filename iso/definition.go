@@ -31,6 +31,7 @@ type Image struct {
 	Timeout      *int         `yaml:"timeout,omitempty" jsonschema_description:"seconds that the boot menu waits; default: 1"`
 	Modules      []string     `yaml:"modules,omitempty" jsonschema_description:"kernel modules to load always, before the medium or the root is looked for, by name; those they need come along; drivers of storage need not be named, they are loaded for the devices that are there"`
 	Compression  string       `yaml:"compression,omitempty" jsonschema:"enum=default,enum=better,enum=best" jsonschema_description:"of the root; default: default"`
+	SecureBoot   bool         `yaml:"secure_boot,omitempty" jsonschema_description:"of the format iso: sign boot loader, menu, kernel and initial RAM file system with the key of pkgtool key secureboot, so that machines start it under Secure Boot which have that key; they start it without Secure Boot too"`
 	Disk         *Disk        `yaml:"disk,omitempty" jsonschema_description:"of the formats raw, qcow2 and vmdk"`
 	Container    *Container   `yaml:"container,omitempty" jsonschema_description:"of the format oci: what a container of the image runs"`
 	Hostname     string       `yaml:"hostname,omitempty" jsonschema_description:"host name of the system"`

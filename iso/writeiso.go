@@ -3,7 +3,9 @@ package iso
 import (
 	"bytes"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"ashlar/iso/fat"
@@ -90,12 +92,13 @@ func (a *assembly) mediumEntries(loader *pkgfile.Package, root *os.File) ([]tree
 	if err != nil {
 		return nil, err
 	}
+	files := map[string][]byte{ManifestName: a.record, corePath: core, espPath: esp, kernelPath: vmlinuz, initrdPath: ram, menuPath: a.grubConfig()}
+	if err := a.secureFiles(files); err != nil {
+		return nil, err
+	}
 	entries := append(about, squash)
-	for _, f := range []struct {
-		path    string
-		content []byte
-	}{{ManifestName, a.record}, {corePath, core}, {espPath, esp}, {kernelPath, vmlinuz}, {initrdPath, ram}, {menuPath, a.Image.grubConfig()}} {
-		entries = append(entries, a.file(f.path, 0o444, f.content))
+	for _, p := range slices.Sorted(maps.Keys(files)) {
+		entries = append(entries, a.file(p, 0o444, files[p]))
 	}
 	return entries, nil
 }
@@ -111,15 +114,13 @@ func (a *assembly) rootFile(root *os.File) (tree.Entry, error) {
 	}}, nil
 }
 
-// systemPartition returns the EFI system partition: GRUB under the name that
-// firmware looks for on a removable medium.
+// systemPartition returns the EFI system partition.
 func (a *assembly) systemPartition(loader *pkgfile.Package) ([]byte, error) {
-	efi, err := read(loader, bootDir+"BOOTX64.EFI", maxBootFile)
+	files, err := a.systemFiles(loader)
 	if err != nil {
 		return nil, err
 	}
-	partition, err := fat.New([]tree.Entry{{Path: "EFI/BOOT/BOOTX64.EFI", Size: int64(len(efi)), Open: tree.Bytes(efi)}},
-		fat.Options{Label: "ASHLAR-ESP", VolumeID: 0x41534c52, Time: time.Unix(a.epoch, 0)})
+	partition, err := fat.New(files, fat.Options{Label: "ASHLAR-ESP", VolumeID: 0x41534c52, Time: time.Unix(a.epoch, 0)})
 	if err != nil {
 		return nil, err
 	}

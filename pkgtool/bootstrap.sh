@@ -156,6 +156,9 @@ test)
 		unshare util-linux
 		gpg gnupg
 		gpgv gpgv
+		sbverify sbsigntool
+		sig-list-to-certs efitools
+		/usr/lib/shim/shimx64.efi shim-unsigned
 		ssh openssh-client
 		ssh-keygen openssh-client
 		openssl openssl

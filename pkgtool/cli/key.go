@@ -22,7 +22,7 @@ func keyCommands(app *App) []*cobra.Command {
 $ASHLAR_KEYS, else in ashlar/keys of your configuration folder, one file each,
 readable by you alone. The default key signs where none is named.`,
 	}
-	cmd.AddCommand(keyGenerate(app), keyList(app), keyExport(app), keyImport(app), keyDefault(app))
+	cmd.AddCommand(keyGenerate(app), keyList(app), keyExport(app), keyImport(app), keyDefault(app), keySecureBoot(app))
 	return []*cobra.Command{cmd}
 }
 

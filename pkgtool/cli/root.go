@@ -58,7 +58,7 @@ var groups = []struct {
 	commands  []func(*App) []*cobra.Command
 }{
 	{"system", "Change a system:", []func(*App) []*cobra.Command{installCommands, installedCommands, configCommands, remoteCommands}},
-	{"query", "Ask about a system:", []func(*App) []*cobra.Command{queryCommands, restartCommands}},
+	{"query", "Ask about a system:", []func(*App) []*cobra.Command{queryCommands, restartCommands, secureBootCommands}},
 	{"publish", "Build and publish packages:", []func(*App) []*cobra.Command{
 		buildCommands, cacheCommands, recipeCommands, sourceCommands, seedCommands, kernelCommands, pkgCommands, keyCommands, repoCommands, solveCommands}},
 	{"image", "Make, start and install images:", []func(*App) []*cobra.Command{imageCommands, bootCommands, installerCommands, netbootCommands}},

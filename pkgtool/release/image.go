@@ -19,6 +19,7 @@ import (
 	"ashlar/repo"
 	"ashlar/signing"
 	"ashlar/signing/kmod"
+	"ashlar/signing/secureboot"
 )
 
 // channel is what a release publishes to.
@@ -236,6 +237,10 @@ func (r *release) assemble(ctx context.Context) error {
 	if len(formats) == 0 {
 		formats = r.Image.Formats
 	}
+	owner, err := r.owner()
+	if err != nil {
+		return err
+	}
 	for _, name := range formats {
 		format, err := iso.FormatOf(name)
 		if err != nil {
@@ -243,7 +248,7 @@ func (r *release) assemble(ctx context.Context) error {
 		}
 		output := filepath.Join(r.Out, "ashlar-"+r.Image.Name+format.Ending)
 		made, err := iso.Build(ctx, iso.Request{Image: r.Image, Format: name, Packages: live, Tools: tools, Files: files,
-			Output: output, Cache: cache, Progress: r.Progress})
+			Output: output, Cache: cache, Progress: r.Progress, SecureBoot: owner})
 		if err != nil {
 			return err
 		}
@@ -254,6 +259,23 @@ func (r *release) assemble(ctx context.Context) error {
 	}
 	r.result.Image = r.result.Images[0]
 	return nil
+}
+
+// owner returns whose machines start the image under Secure Boot, nil if it is not
+// to be signed. Keys are made on first use.
+func (r *release) owner() (*iso.SecureBoot, error) {
+	if !r.Image.SecureBoot {
+		return nil, nil
+	}
+	key, _, err := secureboot.Open(r.Keys)
+	if err != nil {
+		return nil, err
+	}
+	modules, _, err := kmod.Open(r.Keys)
+	if err != nil {
+		return nil, err
+	}
+	return &iso.SecureBoot{Key: key, Certificates: [][]byte{modules.Certificate()}}, nil
 }
 
 // open opens the packages of this run and verifies that the user's key signed

@@ -3,14 +3,11 @@ package kmod
 import (
 	"bytes"
 	"crypto"
-	"crypto/rsa"
-	"crypto/sha512"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/big"
+
+	"ashlar/signing/cms"
 )
 
 // magic ends a signed module (linux/module_signature.h).
@@ -21,39 +18,6 @@ const trailerSize = 12
 
 // typePKCS7 is PKEY_ID_PKCS7, the third byte of the trailer.
 const typePKCS7 = 2
-
-var (
-	oidData       = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}
-	oidSignedData = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
-	oidSHA512     = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 3}
-	oidRSA        = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
-)
-
-// RFC 5652, sections 3 and 5, without the optional fields that nothing here has.
-type contentInfo struct {
-	Type    asn1.ObjectIdentifier
-	Content signedData `asn1:"explicit,tag:0"`
-}
-
-type signedData struct {
-	Version          int
-	DigestAlgorithms []pkix.AlgorithmIdentifier `asn1:"set"`
-	Encapsulated     struct{ Type asn1.ObjectIdentifier }
-	Signers          []signerInfo `asn1:"set"`
-}
-
-type signerInfo struct {
-	Version            int
-	Signer             issuerAndSerial
-	DigestAlgorithm    pkix.AlgorithmIdentifier
-	SignatureAlgorithm pkix.AlgorithmIdentifier
-	Signature          []byte
-}
-
-type issuerAndSerial struct {
-	Issuer asn1.RawValue
-	Serial *big.Int
-}
 
 // ErrSigned says that a module has a signature already.
 var ErrSigned = errors.New("the module is signed already")
@@ -66,21 +30,7 @@ func (k *Key) Sign(module []byte) ([]byte, error) {
 	if Signed(module) {
 		return nil, ErrSigned
 	}
-	sum := sha512.Sum512(module)
-	signature, err := rsa.SignPKCS1v15(nil, k.private, crypto.SHA512, sum[:]) // deterministic
-	if err != nil {
-		return nil, err
-	}
-	digest := pkix.AlgorithmIdentifier{Algorithm: oidSHA512}
-	content := signedData{Version: 1, DigestAlgorithms: []pkix.AlgorithmIdentifier{digest}}
-	content.Encapsulated.Type = oidData
-	content.Signers = []signerInfo{{
-		Version: 1, Signer: issuerAndSerial{asn1.RawValue{FullBytes: k.certificate.RawIssuer}, k.certificate.SerialNumber},
-		DigestAlgorithm:    digest,
-		SignatureAlgorithm: pkix.AlgorithmIdentifier{Algorithm: oidRSA, Parameters: asn1.NullRawValue},
-		Signature:          signature,
-	}}
-	der, err := asn1.Marshal(contentInfo{oidSignedData, content})
+	der, err := cms.Signer{Key: k.key, Hash: crypto.SHA512}.Detached(module)
 	if err != nil {
 		return nil, fmt.Errorf("write the signature of a module: %w", err)
 	}

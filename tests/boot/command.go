@@ -24,7 +24,13 @@ func arguments(o Options, l layout) []string {
 	var args []string
 	add := func(words ...string) { args = append(args, words...) }
 
-	add("-nodefaults", "-no-user-config", "-machine", "q35", "-accel", l.accelerator)
+	machine := "q35"
+	if o.Firmware == SecureUEFI {
+		// Its variables can only be changed through the system management mode.
+		machine += ",smm=on"
+		add("-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1")
+	}
+	add("-nodefaults", "-no-user-config", "-machine", machine, "-accel", l.accelerator)
 	add("-cpu", o.CPU, "-m", strconv.Itoa(o.Memory), "-smp", strconv.Itoa(o.SMP))
 	add("-vga", "std", "-display", "none")
 	// QEMU connects to sockets that we listen on: nothing is polled or lost.
@@ -34,7 +40,7 @@ func arguments(o Options, l layout) []string {
 	if !o.Reboot {
 		add("-no-reboot")
 	}
-	if o.Firmware == UEFI {
+	if o.Firmware != BIOS {
 		add("-drive", "if=pflash,unit=0,format=raw,readonly=on,file="+quote(l.code))
 		add("-drive", "if=pflash,unit=1,format=raw,file="+quote(l.vars))
 	}
@@ -90,7 +96,7 @@ func drives(o Options) []string {
 	all = append(all, o.Drives...)
 	var args []string
 	xhci, bootIndex, ports := false, 0, 0 // ports of the AHCI controller in use
-	scsi := map[string]bool{} // controllers that are there
+	scsi := map[string]bool{}             // controllers that are there
 	for i, d := range all {
 		id := fmt.Sprintf("drive%d", i)
 		format := d.Format
@@ -125,6 +131,9 @@ func drives(o Options) []string {
 				args = append(args, "-device", scsiControllers[d.Interface]+",id="+d.Interface)
 			}
 			device = "scsi-hd,serial=" + id + ",bus=" + d.Interface + ".0,drive=" + id
+			if d.Interface == "mptsas" { // SAS knows its disks by their addresses
+				device += fmt.Sprintf(",wwn=%#x", 0x5000c50000000000+i)
+			}
 		default:
 			device = "virtio-blk-pci,serial=" + id + ",drive=" + id
 		}

@@ -12,10 +12,13 @@ import (
 // Firmware is what starts the boot loader.
 type Firmware string
 
-// The firmwares: QEMU's SeaBIOS, and OVMF.
+// The firmwares: QEMU's SeaBIOS, OVMF, and the OVMF that has Secure Boot, in setup
+// mode: without keys.
 const (
 	BIOS Firmware = "bios"
 	UEFI Firmware = "uefi"
+
+	SecureUEFI Firmware = "uefi-secure"
 )
 
 // Media is how the machine sees the image.
@@ -139,9 +142,9 @@ func (o Options) check() error {
 		return fmt.Errorf("unknown media %q; choose cdrom, usb or disk", o.Media)
 	}
 	switch o.Firmware {
-	case BIOS, UEFI:
+	case BIOS, UEFI, SecureUEFI:
 	default:
-		return fmt.Errorf("unknown firmware %q; choose bios or uefi", o.Firmware)
+		return fmt.Errorf("unknown firmware %q; choose bios, uefi or uefi-secure", o.Firmware)
 	}
 	switch o.KVM {
 	case KVMAuto, KVMOn, KVMOff:

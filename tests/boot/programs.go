@@ -33,9 +33,21 @@ var ovmfPlaces = [][2]string{
 	{"/usr/share/qemu/ovmf-x86_64-code.bin", "/usr/share/qemu/ovmf-x86_64-vars.bin"}, // SUSE
 }
 
+// secureOVMFPlaces are the same for the firmware with Secure Boot, whose variables
+// hold no keys.
+var secureOVMFPlaces = [][2]string{
+	{"/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"}, // Debian, Ubuntu
+	{"/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"},
+	{"/usr/share/edk2/x64/OVMF_CODE.secboot.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"},
+}
+
 // ovmf finds the UEFI firmware.
-func ovmf() (code, vars string, err error) {
-	for _, p := range ovmfPlaces {
+func ovmf(firmware Firmware) (code, vars string, err error) {
+	places := ovmfPlaces
+	if firmware == SecureUEFI {
+		places = secureOVMFPlaces
+	}
+	for _, p := range places {
 		if readable(p[0]) && readable(p[1]) {
 			return p[0], p[1], nil
 		}

@@ -85,9 +85,9 @@ func Start(ctx context.Context, options Options) (*VM, error) {
 }
 
 func (v *VM) start(ctx context.Context, qemu string) (err error) {
-	if v.options.Firmware == UEFI {
+	if v.options.Firmware != BIOS {
 		var fresh string
-		if v.layout.code, fresh, err = ovmf(); err != nil {
+		if v.layout.code, fresh, err = ovmf(v.options.Firmware); err != nil {
 			return err
 		}
 		if v.layout.vars, err = copyVariables(fresh, v.layout.dir); err != nil {
