@@ -63,11 +63,15 @@ type Options struct {
 	Kernel, Initrd, Cmdline string // direct boot without a boot loader
 
 	Firmware Firmware // default BIOS
-	Memory   int      // MiB; default 1024
-	SMP      int      // processors; default 2
-	CPU      string   // default max
-	KVM      KVM      // default KVMOff
-	Drives   []Drive
+	// Variables is a file that keeps the firmware's variables from one machine to
+	// the next, made if it is not there; default: each machine begins with fresh ones.
+	Variables string
+
+	Memory int    // MiB; default 1024
+	SMP    int    // processors; default 2
+	CPU    string // default max
+	KVM    KVM    // default KVMOff
+	Drives []Drive
 
 	// Net gives the guest a card on QEMU's user network: DHCP, and the host's
 	// loopback at 10.0.2.2. Forward implies it. NetCard is QEMU's name of the

@@ -64,12 +64,19 @@ func readable(path string) bool {
 	return err == nil
 }
 
-// copyVariables gives the machine its own firmware variables.
-func copyVariables(from, dir string) (string, error) {
+// copyVariables gives the machine its own firmware variables, in the file to keep
+// them in if there is one.
+func copyVariables(from, dir, keep string) (string, error) {
+	to := filepath.Join(dir, "ovmf-variables")
+	if keep != "" {
+		if _, err := os.Stat(keep); err == nil {
+			return keep, nil
+		}
+		to = keep
+	}
 	data, err := os.ReadFile(from)
 	if err != nil {
 		return "", err
 	}
-	to := filepath.Join(dir, "ovmf-variables")
 	return to, os.WriteFile(to, data, 0o600)
 }

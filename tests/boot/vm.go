@@ -90,7 +90,7 @@ func (v *VM) start(ctx context.Context, qemu string) (err error) {
 		if v.layout.code, fresh, err = ovmf(v.options.Firmware); err != nil {
 			return err
 		}
-		if v.layout.vars, err = copyVariables(fresh, v.layout.dir); err != nil {
+		if v.layout.vars, err = copyVariables(fresh, v.layout.dir, v.options.Variables); err != nil {
 			return err
 		}
 	}

@@ -5,12 +5,11 @@ import (
 	_ "embed"
 	"net"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
-
-	"ashlar/tests/boot"
 )
 
 //go:embed testdata/baseline.sh
@@ -20,13 +19,15 @@ var baseline string
 var setuid string
 
 // excusedChecks fail for the reason given. A check that passes must not be here.
-var excusedChecks = map[string]string{}
+var excusedChecks = map[string]string{
+	"H47": "AppArmor is in the kernel and on, but its parser's source is not among Debian's files that recipes can name, so there are no profiles; services are confined by systemd",
+}
 
-// The installed server passes the baseline: checks H01 to H48, those that are
-// only seen from outside included.
+// The server on a machine of its owner passes the baseline: checks H01 to H48,
+// those that are only seen from outside included.
 func TestBaseline(t *testing.T) {
-	disk := built(t, "ASHLAR_SERVER_DISK", "ashlar-server.raw")
-	m := start(t, boot.Options{Drives: []boot.Drive{{Path: disk, Boot: true, Throwaway: true}}})
+	iso := built(t, "ASHLAR_SERVER_ISO", "ashlar-server.iso")
+	m := startSecure(t, iso, filepath.Join(t.TempDir(), "variables"))
 	m.isWell()
 	results := map[string]string{}
 	out := m.run("cat >/run/setuid-allowed <<'EOF'\n" + setuid + "EOF\n" + baseline)

@@ -83,18 +83,37 @@ func start(t *testing.T, o boot.Options) *machine {
 		}
 		m.Close()
 	})
-	for {
+	m.waitForLogin()
+	t.Logf("login over SSH after %.1f s with %s", m.Elapsed().Seconds(), m.Accelerator())
+	return m
+}
+
+// waitForLogin waits until the machine lets us in.
+func (m *machine) waitForLogin() {
+	m.t.Helper()
+	for begin := time.Now(); ; {
 		out, code, err := m.ssh(20*time.Second, "true")
 		if err == nil && code == 0 {
-			break
+			return
 		}
-		if m.Elapsed() > 5*time.Minute {
-			t.Fatalf("nobody can log in after %v: %s %v\n%s", m.Elapsed(), out, err, m.Console())
+		if time.Since(begin) > 5*time.Minute {
+			m.t.Fatalf("nobody can log in after %v: %s %v\n%s", m.Elapsed(), out, err, m.Console())
 		}
 		time.Sleep(time.Second)
 	}
-	t.Logf("login over SSH after %.1f s with %s", m.Elapsed().Seconds(), m.Accelerator())
-	return m
+}
+
+// restart restarts the system and waits until it lets us in again. The machine
+// must have been started with Reboot.
+func (m *machine) restart() {
+	m.t.Helper()
+	before := m.run("cat /proc/sys/kernel/random/boot_id; systemctl reboot --no-block")
+	for begin := time.Now(); time.Since(begin) < 5*time.Minute; time.Sleep(time.Second) {
+		if id, code, err := m.ssh(20*time.Second, "cat /proc/sys/kernel/random/boot_id"); err == nil && code == 0 && strings.TrimSpace(id) != before {
+			return
+		}
+	}
+	m.t.Fatalf("the machine does not come back from a restart:\n%s", m.Console())
 }
 
 // ssh runs a script as root and returns what it printed and its status.

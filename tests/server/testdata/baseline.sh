@@ -156,7 +156,7 @@ v=$(find / -xdev \( -nouser -o -nogroup \) 2>/dev/null | head -n 3); [ -z "$v" ]
 find / -xdev -type f -perm /6000 2>/dev/null | sort >/run/setuid
 v=$(comm -23 /run/setuid /run/setuid-allowed | tr '\n' ' '); [ -z "$v" ] || no "not on the list of setuid programs: $v"
 end H37
-begin; [ -e /usr/lib/ashlar/boot/BOOTX64.EFI.signed ] || [ -e /usr/lib/ashlar/secureboot ] || no "kernel and boot loader are not signed for Secure Boot"; end H38
+begin; [ "$(od -An -tu1 -j4 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c 2>/dev/null | tr -d ' ')" = 1 ] || no "the firmware did not check what it started"; end H38
 begin
 f=$(ls /boot/grub/grub.cfg /run/ashlar/medium/boot/grub/grub.cfg 2>/dev/null | head -n 1)
 [ -n "$f" ] && grep -Eq '^(set superusers=|password_pbkdf2 )' "$f" || no "the boot menu can be edited by anybody"

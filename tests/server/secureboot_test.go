@@ -1,0 +1,99 @@
+package server
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"ashlar/tests/boot"
+)
+
+// startSecure starts the live server on a machine of its owner: the keys on the
+// medium are enrolled and Secure Boot is on.
+func startSecure(t *testing.T, iso, variables string) *machine {
+	t.Helper()
+	m := start(t, boot.Options{Image: iso, Firmware: boot.SecureUEFI, Variables: variables, Reboot: true, Limit: 15 * time.Minute})
+	if got := m.run("pkgtool secureboot status"); got != "off, in setup mode: pkgtool secureboot enroll makes the machine yours" {
+		t.Fatalf("a machine without keys says: %s", got)
+	}
+	m.run("pkgtool secureboot enroll")
+	m.restart()
+	if got := m.run("pkgtool secureboot status"); got != "on: the firmware checked what it started" {
+		t.Fatalf("after enrolling it says: %s", got)
+	}
+	return m
+}
+
+// A machine with its owner's keys starts the owner's medium, locked down, and
+// nothing that was changed, whatever part it is.
+func TestSecureBoot(t *testing.T) {
+	iso := built(t, "ASHLAR_SERVER_ISO", "ashlar-server.iso")
+	variables := filepath.Join(t.TempDir(), "variables")
+	m := startSecure(t, iso, variables)
+	m.isWell()
+	for script, want := range map[string]string{
+		"cat /sys/kernel/security/lockdown":                                             "none [integrity] confidentiality",
+		"cat /sys/module/module/parameters/sig_enforce":                                 "Y",
+		"modprobe dummy && lsmod | grep -c ^dummy":                                      "1",
+		"pkgtool secureboot enroll >/dev/null 2>&1; echo $?":                            "2",
+		"head -c 100 /dev/mem >/dev/null 2>&1 && echo open || echo closed":              "closed",
+		"dmesg | grep -q 'Tainted\\|module verification failed' && echo bad || echo ok": "ok",
+	} {
+		if got := m.run(script); got != want {
+			t.Errorf("%s prints %q, not %q", script, got, want)
+		}
+	}
+	m.run("systemctl poweroff --no-block")
+	if _, err := m.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	whole, err := os.ReadFile(iso)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kernel := regexp.MustCompile(`Linux version|Decompressing Linux`)
+	for path, refused := range map[string]*regexp.Regexp{
+		"/boot/grub/esp.img":  regexp.MustCompile(`Access Denied|Security Violation`), // the firmware, of the boot loader
+		"/boot/grub/grub.cfg": regexp.MustCompile(`bears no signature of this machine's owner`),
+		"/boot/vmlinuz":       regexp.MustCompile(`bad signature`),
+		"/boot/initrd.img":    regexp.MustCompile(`bad signature`),
+	} {
+		t.Run("changed "+path, func(t *testing.T) {
+			extracted := filepath.Join(t.TempDir(), "file")
+			if out, err := exec.Command("xorriso", "-indev", iso, "-osirrox", "on", "-extract", path, extracted).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			file, err := os.ReadFile(extracted)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := bytes.Index(whole, file)
+			if at < 0 {
+				t.Fatal("the file does not lie in one piece")
+			}
+			changed := bytes.Clone(whole)
+			changed[at+len(file)/2] ^= 1
+			image := filepath.Join(t.TempDir(), "changed.iso")
+			if err := os.WriteFile(image, changed, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			vm, err := boot.Start(t.Context(), boot.Options{Image: image, Firmware: boot.SecureUEFI, Variables: variables, Limit: 3 * time.Minute, Idle: -1, Interactive: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer vm.Close()
+			if _, err := vm.Expect(t.Context(), refused); err != nil {
+				t.Fatalf("it is not refused: %v\n%s", err, vm.Console())
+			}
+			time.Sleep(10 * time.Second)
+			if kernel.MatchString(vm.Console()) {
+				t.Errorf("a kernel started:\n%s", vm.Console())
+			}
+		})
+	}
+}
