@@ -47,7 +47,10 @@ func (p *Plan) Commit(ctx context.Context, progress func(done, total int64)) err
 		return err
 	}
 	p.firstSpare(ctx)
-	return nil
+	if err := s.dropStaged(); err != nil {
+		return err
+	}
+	return s.switchLoader(ctx, s.generation)
 }
 
 // probe plans again, in place, if it turns out that folders cannot be exchanged
@@ -71,6 +74,9 @@ func (p *Plan) probe(ctx context.Context) error {
 // prepare puts everything on disk that the commit needs, and flushes it.
 func (p *Plan) prepare(ctx context.Context, j *journal, progress func(done, total int64)) error {
 	s, d := p.system, p.system.disk
+	if err := p.makeRoom(); err != nil {
+		return err
+	}
 	if err := d.newStaging(); err != nil {
 		return err
 	}
@@ -88,7 +94,7 @@ func (p *Plan) prepare(ctx context.Context, j *journal, progress func(done, tota
 			}
 			return p.bringSpare(ctx)
 		},
-		p.stage, p.runTriggers, p.finishTree, p.stage, p.keepRecords,
+		p.stage, p.runTriggers, p.finishTree, p.stage, p.keepRecords, p.prepareLoader,
 	}
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {

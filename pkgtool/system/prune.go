@@ -90,16 +90,21 @@ func (s *System) choose(policy Policy) (kept, gone []*Generation, err error) {
 	if policy.Keep <= 0 {
 		policy.Keep = DefaultKeep
 	}
+	good, err := s.Good()
+	if err != nil {
+		return nil, nil, err
+	}
 	for i, g := range history {
 		recent := len(history)-i <= policy.Keep
 		young := policy.Age > 0 && time.Since(g.Time) < policy.Age
-		if recent || young || g.Pinned || g.Number == s.generation.Number {
+		if recent || young || g.Pinned || g.Number == s.generation.Number || g.Number == good {
 			kept = append(kept, g)
 		} else {
 			gone = append(gone, g)
 		}
 	}
-	return kept, gone, nil
+	kept, err = s.withStaged(kept)
+	return kept, gone, err
 }
 
 // removeGeneration removes a generation's records, that which makes it one

@@ -57,8 +57,12 @@ func (s *System) discard() error {
 		return err
 	}
 	var kept []*Generation
+	staged, err := d.generationLink(nextPath)
+	if err != nil {
+		return err
+	}
 	for _, number := range numbers {
-		if number > current {
+		if number > current && number != staged {
 			if err := d.removeAll(generationDir(number)); err != nil {
 				return err
 			}

@@ -13,8 +13,12 @@ import (
 
 // GenerationAt returns a generation that has not been pruned.
 func (s *System) GenerationAt(number int) (*Generation, error) {
+	staged, err := s.Staged()
+	if err != nil {
+		return nil, err
+	}
 	g, err := s.disk.readGeneration(number)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoFolder) || err == nil && (number < 1 || number > s.generation.Number) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoFolder) || err == nil && (number < 1 || number > s.generation.Number && number != staged) {
 		return nil, fault.Mark(fmt.Errorf("there is no generation %d", number), fault.Usage, "see which there are: pkgtool history")
 	}
 	return g, err
@@ -29,6 +33,9 @@ func (s *System) PlanRollback(ctx context.Context, number int, command []string)
 		return nil, err
 	}
 	t := &target{next: s.newGeneration(fmt.Sprintf("roll back to generation %d", number), command, time.Now())}
+	if number > s.generation.Number { // what was staged keeps its number and stays
+		t.next.Number, t.next.Reason, t.next.Command = number+1, g.Reason, g.Command
+	}
 	t.next.Packages, t.next.Generated = g.Packages, g.Generated
 	t.next.Users, t.next.Groups = maps.Clone(g.Users), maps.Clone(g.Groups)
 	known := newOwners()

@@ -47,8 +47,12 @@ func (s *System) spareGeneration() (*Generation, error) {
 	if err != nil {
 		return nil, err
 	}
+	staged, err := s.Staged()
+	if err != nil {
+		return nil, err
+	}
 	for _, n := range slices.Backward(numbers) {
-		if n > s.generation.Number {
+		if n > s.generation.Number && n != staged {
 			continue
 		}
 		data, err := s.disk.readFile(generationPath(n), maxGeneration)

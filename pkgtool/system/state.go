@@ -29,6 +29,8 @@ const (
 	generationsDir = stateDir + "/generations"
 	manifestsDir   = stateDir + "/manifests"
 	savedDir       = stateDir + "/saved"
+	goodPath       = stateDir + "/good"   // symbolic link to the last generation that was proved to start
+	nextPath       = stateDir + "/staged" // symbolic link to the generation that the next start is to make
 	treesDir       = stateDir + "/trees"
 	spareRoot      = treesDir + "/spare"     // holds usr
 	discardedDir   = treesDir + "/discarded" // trees that only wait for their removal

@@ -27,6 +27,7 @@ type System struct {
 	inPlace    bool                   // folders cannot be exchanged here
 	owned      *ownership
 	ownedOf    [32]byte // of which lists of files owned is the index
+	loader     Loader   // may be nil
 }
 
 // Open opens the system below a folder, which may be empty. If an earlier
