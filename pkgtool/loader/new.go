@@ -1,0 +1,67 @@
+package loader
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"ashlar/iso/tree"
+	"ashlar/pkgtool/fault"
+)
+
+// New returns the files of a new EFI system partition: GRUB for UEFI (BIOS has it
+// elsewhere), its configuration, and the entry of a generation that has nothing
+// to come back to. usr is the system's /usr, cmdline the text of [CmdlinePath].
+func New(ctx context.Context, usr fs.FS, efi []byte, generation int, cmdline string) ([]tree.Entry, error) {
+	options, err := kernelOptions(cmdline)
+	if err != nil {
+		return nil, err
+	}
+	k, err := findKernel(usr)
+	if err != nil {
+		return nil, err
+	}
+	e := k.entry(generation, options)
+	initrd, err := k.ramdisk(ctx)
+	if err != nil {
+		return nil, err
+	}
+	items, err := menu([]*Entry{e}, 0)
+	if err != nil {
+		return nil, err
+	}
+	var entries []tree.Entry
+	for name, content := range map[string][]byte{
+		MarkerPath: nil, ConfigPath: []byte(Config), LoaderPath: efi,
+		StatePath:                         State{Menu: "a", Generation: generation, Tries: -1}.encode(),
+		menuPath("a"):                     items,
+		strings.TrimPrefix(e.Kernel, "/"): k.image, strings.TrimPrefix(e.Initrd, "/"): initrd,
+		entriesDir + "/" + entryName(generation): e.encode(),
+	} {
+		entries = append(entries, tree.Entry{Path: name, Perm: 0o644, Size: int64(len(content)), Open: tree.Bytes(content)})
+	}
+	return entries, nil
+}
+
+// entry is how a kernel starts a generation.
+func (k *Kernel) entry(generation int, options string) *Entry {
+	return &Entry{Generation: generation, Release: k.Release, Options: options,
+		Title:  fmt.Sprintf("%s, generation %d, kernel %s", prettyName(k.usr), generation, k.Release),
+		Kernel: fmt.Sprintf("/%s/linux-%x", filesDir, sha256.Sum256(k.image)), Initrd: fmt.Sprintf("/%s/initrd-%s", filesDir, k.digest)}
+}
+
+// kernelOptions checks the kernel's command line and adds what a machine needs
+// that comes back by itself.
+func kernelOptions(text string) (string, error) {
+	options := strings.Join(strings.Fields(text), " ")
+	if options == "" {
+		return "", fault.Errorf(fault.Usage, "/%s is empty; it must say root=UUID=... at least", CmdlinePath)
+	}
+	if !strings.Contains(" "+options, " panic=") {
+		options += " panic=30" // a start that ends in a panic is one that failed: the next one counts
+	}
+	_, err := quote(options)
+	return options, err
+}
