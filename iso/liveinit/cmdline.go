@@ -11,6 +11,7 @@ type parameters struct {
 	disk    string // UUID of the file system to start from, instead of a medium
 	seconds int
 	toRAM   bool
+	rescue  bool     // a root shell; systemd has parameters of its own for that
 	unknown []string // ashlar.* parameters that this program does not know
 }
 
@@ -42,6 +43,9 @@ func parseCmdline(line string) (*parameters, error) {
 			p.memory = value
 		case "ashlar.toram":
 			p.toRAM = value != "0"
+		case "ashlar.rescue":
+			p.rescue = true
+		case "ashlar.generation", "ashlar.boot": // for the program recover
 		case "ashlar.wait":
 			n, ok := number(value)
 			if !ok || n > maxWait {

@@ -13,6 +13,7 @@
 //	ashlar.wait=SECONDS    how long to wait for the medium (60)
 //	ashlar.memory=SIZE     limit of the writable layer, as tmpfs takes it (50%)
 //	ashlar.toram           copy the root image to memory; the medium is free then
+//	ashlar.rescue          start a root shell, where no systemd does it
 //	init=PATH              what to start (/sbin/init)
 //
 // It is static, imports nothing but x/sys/unix, and writes to the kernel log, so

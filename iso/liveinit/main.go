@@ -65,6 +65,9 @@ func run() error {
 	if err := handOver(); err != nil {
 		return err
 	}
+	if p.rescue && unix.Access(systemdInit, unix.X_OK) != nil {
+		p.init = "/bin/sh"
+	}
 	if p.init == defaultInit && unix.Access(p.init, unix.X_OK) != nil {
 		p.init = systemdInit
 	}
@@ -82,7 +85,11 @@ func findRoot(p *parameters, hardware *drivers) error {
 			return err
 		}
 		say("root found on " + device)
-		return mount(device, root, kind, 0, "")
+		if err := mount(device, root, kind, 0, ""); err != nil {
+			return err
+		}
+		recoverSystem()
+		return nil
 	}
 	if brought := "/" + p.root; unix.Access(brought, unix.R_OK) == nil {
 		say("the system came with the kernel")
