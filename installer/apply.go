@@ -15,6 +15,7 @@ import (
 	"ashlar/iso/fat"
 	"ashlar/iso/tree"
 	"ashlar/pkgtool/fault"
+	"ashlar/pkgtool/loader"
 	"ashlar/pkgtool/system"
 
 	"github.com/diskfs/go-diskfs/partition/gpt"
@@ -57,10 +58,11 @@ func Apply(ctx context.Context, p *Plan, o Options) error {
 		return err
 	}
 	o.Progress("make a file system on " + rootDevice)
-	if err := makeFileSystem(ctx, rootDevice); err != nil {
+	if err := makeFileSystem(ctx, rootDevice, rootUUID); err != nil {
 		return err
 	}
 	var boot bootFiles
+	volume := uuid.New().ID()
 	err = mounted(rootDevice, func(dir string) error {
 		o.Progress("install packages")
 		if err := installPackages(ctx, dir, p, o); err != nil {
@@ -75,7 +77,7 @@ func Apply(ctx context.Context, p *Plan, o Options) error {
 		if err := configure(root, p, o.Settings); err != nil {
 			return fmt.Errorf("configure the system: %w", err)
 		}
-		boot, err = prepareBoot(root, p, rootUUID)
+		boot, err = prepareBoot(ctx, root, p, rootUUID, volume)
 		return err
 	})
 	if err != nil {
@@ -83,7 +85,7 @@ func Apply(ctx context.Context, p *Plan, o Options) error {
 	}
 	o.Progress("write the boot loader")
 	return withDisk(p.Disk.Path, func(disk *os.File) error {
-		if err := writeESP(ctx, disk, p.Partition("esp"), boot.efi); err != nil {
+		if err := writeESP(ctx, disk, p.Partition("esp"), boot.esp, volume); err != nil {
 			return fmt.Errorf("write the EFI system partition: %w", err)
 		}
 		return writeBIOSBoot(disk, boot.record, boot.core, p.Partition("bios-boot"))
@@ -150,10 +152,9 @@ func waitFor(ctx context.Context, device string) error {
 	}
 }
 
-// makeFileSystem leaves out the two features of newer ext4 that GRUB 2.06 does
-// not read.
-func makeFileSystem(ctx context.Context, device string) error {
-	cmd := exec.CommandContext(ctx, "mkfs.ext4", "-q", "-F", "-L", "ashlar-root", "-O", "^orphan_file,^metadata_csum_seed", device)
+// makeFileSystem makes the root's. The boot loader does not read it.
+func makeFileSystem(ctx context.Context, device, id string) error {
+	cmd := exec.CommandContext(ctx, "mkfs.ext4", "-q", "-F", "-L", "ashlar-root", "-U", id, device)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fault.Mark(fmt.Errorf("make an ext4 file system on %s: %w\n%s", device, err, strings.TrimSpace(string(out))),
 			fault.Failed, "mkfs.ext4 is in package e2fsprogs")
@@ -254,58 +255,47 @@ func setRootPassword(root *os.Root, hash string) error {
 	return fmt.Errorf("/%s has no line for root", file)
 }
 
-// bootFiles are GRUB's images, from the grub package on the target.
-type bootFiles struct{ record, core, efi []byte }
+// bootFiles are what makes a disk start: GRUB's images for BIOS, from the grub
+// package on the target, and the files of the EFI system partition.
+type bootFiles struct {
+	record, core []byte
+	esp          []tree.Entry
+}
 
-// prepareBoot puts kernel, marker and menu where the boot loader looks, and
-// returns the loader's images.
-func prepareBoot(root *os.Root, p *Plan, rootUUID string) (b bootFiles, err error) {
-	kernels, err := fs.Glob(root.FS(), "usr/lib/modules/*/vmlinuz")
-	if err != nil {
-		return b, err
-	}
-	if len(kernels) != 1 {
-		return b, fault.Errorf(fault.Usage, "the installed packages bring %d kernels, and exactly one can be booted", len(kernels))
-	}
-	for file, into := range map[string]*[]byte{"boot.img": &b.record, "core.img": &b.core, "BOOTX64.EFI": &b.efi} {
+// prepareBoot writes what the boot loader's entries are made by, and returns what
+// the disk starts with.
+func prepareBoot(ctx context.Context, root *os.Root, p *Plan, rootUUID string, volume uint32) (b bootFiles, err error) {
+	var efi []byte
+	for file, into := range map[string]*[]byte{"boot.img": &b.record, "core.img": &b.core, "BOOTX64.EFI": &efi} {
 		if *into, err = root.ReadFile("usr/lib/ashlar/boot/" + file); err != nil {
-			return b, fault.Mark(err, fault.Usage, "package grub must be among the packages")
+			return b, fault.Mark(err, fault.Usage, "package ashlar-loader must be among the packages")
 		}
 	}
-	if err := root.MkdirAll(path.Dir(bootMenu), 0o755); err != nil {
+	cmdline := "root=UUID=" + strings.ToLower(rootUUID) + " " + p.Cmdline
+	for file, text := range map[string]string{
+		loader.CmdlinePath:    cmdline,
+		loader.PartitionsPath: loader.VolumeID(volume),
+	} {
+		if err := root.MkdirAll(path.Dir(file), 0o755); err != nil {
+			return b, err
+		}
+		if err := root.WriteFile(file, []byte(text+"\n"), 0o644); err != nil {
+			return b, err
+		}
+	}
+	usr, err := fs.Sub(root.FS(), "usr")
+	if err != nil {
 		return b, err
 	}
-	kernel := "boot/vmlinuz-" + path.Base(path.Dir(kernels[0]))
-	if err := copyFile(root, kernels[0], kernel); err != nil {
-		return b, err
-	}
-	if err := root.WriteFile(bootMarker, nil, 0o444); err != nil {
-		return b, err
-	}
-	return b, root.WriteFile(bootMenu, []byte(menu(kernel, rootUUID, p.Cmdline)), 0o644)
+	b.esp, err = loader.New(ctx, usr, efi, firstGeneration, cmdline)
+	return b, err
 }
 
-func copyFile(root *os.Root, from, to string) (err error) {
-	in, err := root.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := root.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-	if _, err := io.Copy(out, in); err != nil {
-		return fmt.Errorf("copy %s: %w", from, err)
-	}
-	return out.Sync()
-}
+// firstGeneration is what an installation makes.
+const firstGeneration = 1
 
-func writeESP(ctx context.Context, disk *os.File, esp Partition, loader []byte) error {
-	volume, err := fat.New([]tree.Entry{{
-		Path: "EFI/BOOT/BOOTX64.EFI", Kind: tree.File, Perm: 0o755, Size: int64(len(loader)), Open: tree.Bytes(loader),
-	}}, fat.Options{Label: "ASHLAR", VolumeID: uint32(uuid.New().ID()), Time: time.Now(), Size: esp.Size})
+func writeESP(ctx context.Context, disk *os.File, esp Partition, files []tree.Entry, id uint32) error {
+	volume, err := fat.New(files, fat.Options{Label: "ASHLAR", VolumeID: id, Time: time.Now(), Size: esp.Size})
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,8 @@ func machine(t *testing.T) system.Addition {
 		"etc/shadow":                      "root:!:19000:0:99999:7:::\nbin:*:19000::::::\n",
 		"usr/bin/init":                    "#!/bin/sh\n",
 		"usr/lib/modules/6.1.0/vmlinuz":   strings.Repeat("kernel", 1000),
+		"usr/lib/ashlar/live-init":        "the first program",
+		"usr/lib/ashlar/recover":          "the second",
 		"usr/lib/ashlar/boot/boot.img":    strings.Repeat("b", sectorSize),
 		"usr/lib/ashlar/boot/core.img":    strings.Repeat("c", 3*sectorSize),
 		"usr/lib/ashlar/boot/BOOTX64.EFI": strings.Repeat("e", 5000),
@@ -74,7 +76,7 @@ func TestApplyOnARealBlockDevice(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root may attach loop devices")
 	}
-	const size = 512 * mib
+	const size = 768 * mib
 	device := loopDisk(t, size)
 	settings := t.TempDir()
 	os.MkdirAll(filepath.Join(settings, "repositories.d"), 0o755)
@@ -126,13 +128,18 @@ func TestApplyOnARealBlockDevice(t *testing.T) {
 	if out := run("mdir", "-i", device+"p2", "::/EFI/BOOT"); !strings.Contains(out, "BOOTX64") {
 		t.Errorf("no loader on the EFI system partition:\n%s", out)
 	}
+	if out := run("mtype", "-i", device+"p2", "::/boot/grub/grubenv"); !strings.Contains(out, "menu=a\ngeneration=1\ntries=\n") {
+		t.Errorf("what starts by default:\n%s", out)
+	}
+	if out := run("mtype", "-i", device+"p2", "::/boot/grub/menu-a.cfg"); !strings.Contains(out, "'root=UUID="+rootUUID+"' 'console=tty0'") {
+		t.Errorf("menu:\n%s", out)
+	}
 	err = mounted(device+"p3", func(dir string) error {
 		expect := map[string]string{
 			"etc/hostname":                           "node1\n",
 			"etc/shadow":                             "root:" + hash + ":19000",
 			"etc/pkgtool/repositories.d/ashlar.yaml": "schema: 1\n",
-			"boot/vmlinuz-6.1.0":                     strings.Repeat("kernel", 1000),
-			"boot/grub/grub.cfg":                     "root=PARTUUID=" + rootUUID + " rootwait rw console=tty0",
+			"etc/kernel/cmdline":                     "root=UUID=" + rootUUID + " console=tty0",
 		}
 		for path, want := range expect {
 			got, err := os.ReadFile(filepath.Join(dir, path))

@@ -4,30 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"ashlar/iso/hybrid"
 )
 
-const (
-	// bootMenu is where the boot loader looks for its configuration.
-	bootMenu = "boot/grub/grub.cfg"
-	// bootMarker tells the boot loader which file system is ours.
-	bootMarker = ".ashlar-medium"
-
-	sectorSize = 512
-)
-
-// menu returns the boot loader's configuration for one installed kernel.
-func menu(kernel, rootUUID, cmdline string) string {
-	var b strings.Builder
-	b.WriteString("set timeout=2\nset default=0\n")
-	b.WriteString("serial --unit=0 --speed=115200\n")
-	b.WriteString("terminal_input console serial\nterminal_output console serial\n")
-	fmt.Fprintf(&b, "menuentry 'Ashlar' {\n\tlinux /%s root=PARTUUID=%s rootwait rw %s\n}\n",
-		kernel, strings.ToLower(rootUUID), cmdline)
-	return b.String()
-}
+const sectorSize = 512
 
 // diskWriter is the part of *os.File that writing boot code needs.
 type diskWriter interface {

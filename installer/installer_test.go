@@ -128,7 +128,7 @@ func TestPlanIsPureAndChecksRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := p.Partition("root")
-	if root.Start != 66*mib || root.Start+root.Size > d.Size-mib || root.Size%mib != 0 {
+	if root.Start != 258*mib || root.Start+root.Size > d.Size-mib || root.Size%mib != 0 {
 		t.Errorf("root %+v", root)
 	}
 	if got := root.Device(d.Path); got != "/dev/nvme0n1p3" {
@@ -138,7 +138,7 @@ func TestPlanIsPureAndChecksRoom(t *testing.T) {
 	if !strings.Contains(text, "ERASE /dev/nvme0n1") {
 		t.Errorf("plan does not say what is lost:\n%s", text)
 	}
-	if _, err := MakePlan(a, Disk{Path: "/dev/vda", Size: 200 * mib}); err == nil || !strings.Contains(err.Error(), "needs at least") {
+	if _, err := MakePlan(a, Disk{Path: "/dev/vda", Size: 400 * mib}); err == nil || !strings.Contains(err.Error(), "needs at least") {
 		t.Errorf("small disk: %v", err)
 	}
 }

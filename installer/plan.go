@@ -2,7 +2,6 @@ package installer
 
 import (
 	"fmt"
-	"path"
 	"strings"
 
 	"ashlar/pkgtool/fault"
@@ -13,7 +12,7 @@ import (
 const (
 	mib          = 1 << 20
 	biosBootSize = 1 * mib
-	espSize      = 64 * mib
+	espSize      = 256 * mib
 	// minRootSize holds a kernel, an init and a few updates of both.
 	minRootSize = 256 * mib
 )
@@ -93,7 +92,6 @@ func (p *Plan) Describe() []string {
 	return append(lines,
 		fmt.Sprintf("make an ext4 file system on %s", root),
 		fmt.Sprintf("install the packages as generation 1, host name %s", p.Hostname),
-		fmt.Sprintf("write the boot menu: %s", path.Join("/", bootMenu)),
-		"write the boot loader for UEFI and BIOS",
+		"write the boot loader for UEFI and BIOS, and its first entry",
 	)
 }

@@ -10,6 +10,7 @@ import (
 	"ashlar/pkgtool/client"
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/install"
+	"ashlar/pkgtool/loader"
 	"ashlar/pkgtool/query"
 	"ashlar/pkgtool/system"
 	"ashlar/pkgtool/version"
@@ -35,6 +36,9 @@ func (a *App) withSystem(do func(*system.System) error) error {
 	defer sys.Close()
 	if text := sys.Recovered(); text != "" {
 		a.Say("%s", text)
+	}
+	if _, err := loader.Attach(sys); err != nil {
+		return err
 	}
 	return do(sys)
 }

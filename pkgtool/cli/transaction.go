@@ -19,6 +19,7 @@ import (
 
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/install"
+	"ashlar/pkgtool/loader"
 	"ashlar/pkgtool/system"
 	"ashlar/pkgtool/system/restart"
 	"ashlar/signing"
@@ -29,10 +30,10 @@ import (
 
 // changeFlags are what the commands that change a system have in common.
 type changeFlags struct {
-	yes, dryRun, allowRemovals, downloadOnly, noTriggers, timing bool
-	offline, allowStale, noRecommends, allowVendorChange         bool
-	trust, saveCase                                              string
-	solveTimeout                                                 time.Duration
+	yes, dryRun, allowRemovals, downloadOnly, noTriggers, timing, stage bool
+	offline, allowStale, noRecommends, allowVendorChange                bool
+	trust, saveCase                                                     string
+	solveTimeout                                                        time.Duration
 }
 
 func (f *changeFlags) add(cmd *cobra.Command) {
@@ -50,6 +51,7 @@ func (f *changeFlags) addFetching(cmd *cobra.Command) {
 	flags.BoolVar(&f.offline, "offline", false, "ask no mirror: use what the last refresh found, and packages in the cache")
 	flags.BoolVar(&f.allowStale, "allow-stale", false, "go by what the last refresh found also when that has expired and no mirror has better")
 	flags.BoolVar(&f.downloadOnly, "download-only", false, "fetch what is needed into the cache, and change nothing else")
+	flags.BoolVar(&f.stage, "stage", false, "prepare everything, and let the next start of the machine make the change")
 	flags.BoolVar(&f.noRecommends, "no-recommends", false, "add only what is needed")
 	flags.BoolVar(&f.allowVendorChange, "allow-vendor-change", false, "also take newer builds of another vendor than the installed one")
 	flags.StringVar(&f.saveCase, "save-case", "", "write what the solver was asked into this folder, for pkgtool solve and bug reports")
@@ -60,6 +62,7 @@ type changeResult struct {
 	Schema     int             `json:"schema"`
 	Done       bool            `json:"done"` // false for --dry-run, --download-only and when there is nothing to do
 	Generation int             `json:"generation"`
+	Staged     int             `json:"staged,omitempty"` // the generation that the next start makes the current one
 	Plan       *install.Plan   `json:"plan"`
 	Restart    *restart.Report `json:"restart,omitempty"` // what still uses old files, on the running system
 	Timing     []install.Phase `json:"timing,omitempty"`  // with --timing, in nanoseconds
@@ -74,6 +77,9 @@ func (a *App) change(ctx context.Context, f changeFlags, request install.Request
 	session, err := a.openSession(f)
 	if err != nil {
 		return err
+	}
+	if _, err := loader.Attach(session.System()); err != nil {
+		return errors.Join(err, session.Close())
 	}
 	defer func() {
 		due := err == nil && session.System().PruneDue()
@@ -119,10 +125,22 @@ func (a *App) change(ctx context.Context, f changeFlags, request install.Request
 	if err := a.agree(f, plan); err != nil {
 		return err
 	}
-	err = plan.Commit(ctx, a.changeProgress())
+	carryOut := plan.Commit
+	if f.stage {
+		carryOut = plan.Stage
+	}
+	err = carryOut(ctx, a.changeProgress())
 	a.clearLine()
 	if err != nil {
 		return err
+	}
+	if f.stage {
+		if result.Staged, err = session.System().Staged(); err != nil {
+			return err
+		}
+		return finish(func(w io.Writer) {
+			fmt.Fprintf(w, "generation %d is staged; the next start makes it the current one\n", result.Staged)
+		})
 	}
 	result.Done, result.Generation = true, session.System().Generation().Number
 	var reboot error

@@ -130,6 +130,15 @@ func (p *Plan) Fetch(ctx context.Context, progress Progress) error {
 // Commit fetches what is missing, verifies it and carries the plan out as one
 // transaction. When it returns nil, the new generation is on disk.
 func (p *Plan) Commit(ctx context.Context, progress Progress) error {
+	return p.carryOut(ctx, progress, (*system.Plan).Commit)
+}
+
+// Stage is Commit that leaves the change itself to the next start of the machine.
+func (p *Plan) Stage(ctx context.Context, progress Progress) error {
+	return p.carryOut(ctx, progress, (*system.Plan).Stage)
+}
+
+func (p *Plan) carryOut(ctx context.Context, progress Progress, how func(*system.Plan, context.Context, func(done, total int64)) error) error {
 	if err := p.Prepare(ctx, progress); err != nil {
 		return err
 	}
@@ -140,7 +149,7 @@ func (p *Plan) Commit(ctx context.Context, progress Progress) error {
 		return err
 	}
 	defer p.session.phase("write")()
-	err := p.planned.Commit(ctx, progress.of("write"))
+	err := how(p.planned, ctx, progress.of("write"))
 	p.Config = p.planned.Config // merged or not is known now
 	return err
 }
