@@ -20,7 +20,7 @@ const (
 
 const answers = `version: 1
 system: {hostname: node1, root_password_hash: "` + rootPasswordHash + `"}
-packages: [linux-virt, grub, filesystem, glibc, busybox, minimal-init, e2fsprogs, pkgtool]
+packages: [linux-virt, ashlar-loader, filesystem, glibc, busybox, minimal-init, e2fsprogs, pkgtool]
 storage:
   disk: {path: /dev/vda, size: ">=1G"}
 `
