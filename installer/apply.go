@@ -283,11 +283,7 @@ func prepareBoot(ctx context.Context, root *os.Root, p *Plan, rootUUID string, v
 			return b, err
 		}
 	}
-	usr, err := fs.Sub(root.FS(), "usr")
-	if err != nil {
-		return b, err
-	}
-	b.esp, err = loader.New(ctx, usr, efi, firstGeneration, cmdline)
+	b.esp, err = loader.New(ctx, root.FS(), efi, firstGeneration, cmdline)
 	return b, err
 }
 

@@ -130,6 +130,9 @@ test)
 		qemu-system-x86_64 qemu-system-x86
 		qemu-img qemu-utils
 		/usr/share/OVMF/OVMF_CODE_4M.fd ovmf
+		/usr/lib/ipxe/qemu/pxe-virtio.rom ipxe-qemu
+		ip iproute2
+		dnsmasq dnsmasq-base
 		xorriso xorriso
 		fsck.fat dosfstools
 		grub-editenv grub-common

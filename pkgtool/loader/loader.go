@@ -127,6 +127,10 @@ func (l *Loader) set(ctx context.Context, number int, change func(*State)) error
 	if err := l.ensure(ctx, number); err != nil {
 		return err
 	}
+	password, err := readPassword(os.DirFS(l.system.Root()))
+	if err != nil {
+		return err
+	}
 	return l.each(func(dir string) error {
 		entries, err := readEntries(dir)
 		if err != nil {
@@ -141,7 +145,7 @@ func (l *Loader) set(ctx context.Context, number int, change func(*State)) error
 		if err != nil {
 			return err
 		}
-		text, err := menu(kept, state.Good)
+		text, err := menu(kept, state.Good, password)
 		if err != nil {
 			return err
 		}

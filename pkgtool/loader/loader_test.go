@@ -85,7 +85,7 @@ func TestGRUBReadsConfigAndMenu(t *testing.T) {
 	text, err := menu([]*Entry{
 		{Generation: 3, Title: "Three; {with} $signs", Kernel: "/ashlar/linux-3", Initrd: "/ashlar/initrd-3", Options: `a="b c" d`},
 		{Generation: 12, Title: "Twelve", Kernel: "/ashlar/linux-3", Options: "root=x"},
-	}, 3)
+	}, 3, "grub.pbkdf2.sha512.10000.AB.CD")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,8 +101,28 @@ func TestGRUBReadsConfigAndMenu(t *testing.T) {
 		t.Errorf("order of\n%s", text)
 	}
 	for _, bad := range []Entry{{Title: "it's", Options: "x"}, {Title: "x", Options: "a 'b"}} {
-		if _, err := menu([]*Entry{&bad}, 0); err == nil {
+		if _, err := menu([]*Entry{&bad}, 0, ""); err == nil {
 			t.Errorf("%+v: no error", bad)
+		}
+	}
+}
+
+func TestPasswordOfTheMenu(t *testing.T) {
+	root := t.TempDir()
+	if hash, err := readPassword(os.DirFS(root)); err != nil || hash != "" {
+		t.Errorf("without a file: %q, %v", hash, err)
+	}
+	path := filepath.Join(root, PasswordPath)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for text, good := range map[string]bool{"grub.pbkdf2.sha512.10000.A1B2.C3D4\n": true, "secret\n": false, "grub.pbkdf2.sha512.1.AB.CD\nset x=y": false, "": false} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		hash, err := readPassword(os.DirFS(root))
+		if good != (err == nil) || good && hash != strings.TrimSpace(text) {
+			t.Errorf("%q: %q, %v", text, hash, err)
 		}
 	}
 }

@@ -1,7 +1,10 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -21,12 +24,17 @@ func menuPath(menu string) string { return "boot/grub/menu-" + menu + ".cfg" }
 // Config is GRUB's configuration. It never changes; what does is in the
 // environment block and the menus.
 //
+// Nobody may edit an entry or use GRUB's command line, but the owner if there is a
+// password: see [PasswordPath].
+//
 // A generation with tries left loses one before it starts. When none is left the
 // last good one starts, and its initial RAM file system rolls the system back.
 const Config = `# Made by pkgtool; pkgtool loader list shows what starts.
 serial --unit=0 --speed=115200
 terminal_input console serial
 terminal_output console serial
+set superusers=owner
+export superusers
 load_env
 set timeout=2
 set mode=default
@@ -46,11 +54,37 @@ fi
 source $prefix/menu-$menu.cfg
 `
 
-// menu writes the entries for GRUB, the newest first.
-func menu(entries []*Entry, good int) ([]byte, error) {
+// PasswordPath holds what grub-mkpasswd-pbkdf2 printed (grub.pbkdf2.sha512...): with
+// it the user "owner" may edit entries and use GRUB's command line. Without the
+// file nobody may.
+const PasswordPath = "etc/ashlar/boot-password"
+
+var passwordPattern = regexp.MustCompile(`^grub\.pbkdf2\.sha512\.[0-9]{1,9}(\.[0-9A-Fa-f]+){2}$`)
+
+// readPassword returns the hash of the owner's password, "" if there is none.
+func readPassword(root fs.FS) (string, error) {
+	text, err := fs.ReadFile(root, PasswordPath)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	hash := strings.TrimSpace(string(text))
+	if len(hash) > 1024 || !passwordPattern.MatchString(hash) {
+		return "", fault.Errorf(fault.Usage, "/%s does not hold a hash that grub-mkpasswd-pbkdf2 makes (grub.pbkdf2.sha512...); put one there, or remove the file", PasswordPath)
+	}
+	return hash, nil
+}
+
+// menu writes the entries for GRUB, the newest first, and who may change them.
+func menu(entries []*Entry, good int, password string) ([]byte, error) {
 	sorted := slices.Clone(entries)
 	slices.SortFunc(sorted, func(a, b *Entry) int { return b.Generation - a.Generation })
 	var b strings.Builder
+	if password != "" {
+		fmt.Fprintf(&b, "password_pbkdf2 owner %s\n", password)
+	}
 	for _, e := range sorted {
 		if err := item(&b, e, e.Title, fmt.Sprintf("g%d", e.Generation), ""); err != nil {
 			return nil, err
@@ -80,7 +114,7 @@ func item(b *strings.Builder, e *Entry, title, id, more string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(b, "menuentry %s --id %s {\n\tif [ \"$chosen\" != \"$default\" ]; then set mode=chosen; fi\n", name, id)
+	fmt.Fprintf(b, "menuentry %s --id %s --unrestricted {\n\tif [ \"$chosen\" != \"$default\" ]; then set mode=chosen; fi\n", name, id)
 	fmt.Fprintf(b, "\tlinux %s %s ashlar.generation=%d ashlar.boot=$mode\n", e.Kernel, options, e.Generation)
 	if e.Initrd != "" {
 		fmt.Fprintf(b, "\tinitrd %s\n", e.Initrd)

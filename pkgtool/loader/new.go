@@ -13,9 +13,13 @@ import (
 
 // New returns the files of a new EFI system partition: GRUB for UEFI (BIOS has it
 // elsewhere), its configuration, and the entry of a generation that has nothing
-// to come back to. usr is the system's /usr, cmdline the text of [CmdlinePath].
-func New(ctx context.Context, usr fs.FS, efi []byte, generation int, cmdline string) ([]tree.Entry, error) {
+// to come back to. root is the system, cmdline the text of [CmdlinePath].
+func New(ctx context.Context, root fs.FS, efi []byte, generation int, cmdline string) ([]tree.Entry, error) {
 	options, err := kernelOptions(cmdline)
+	if err != nil {
+		return nil, err
+	}
+	usr, err := fs.Sub(root, "usr")
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +32,11 @@ func New(ctx context.Context, usr fs.FS, efi []byte, generation int, cmdline str
 	if err != nil {
 		return nil, err
 	}
-	items, err := menu([]*Entry{e}, 0)
+	password, err := readPassword(root)
+	if err != nil {
+		return nil, err
+	}
+	items, err := menu([]*Entry{e}, 0, password)
 	if err != nil {
 		return nil, err
 	}
