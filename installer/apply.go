@@ -222,6 +222,10 @@ func configure(root *os.Root, p *Plan, settings string) error {
 		}
 		to := path.Join("etc/pkgtool", name)
 		switch {
+		case to == mediumDefinition: // it will not be there
+			return nil
+		case to == mediumTrust:
+			return fs.SkipDir
 		case d.IsDir():
 			return root.MkdirAll(to, 0o755)
 		case d.Type().IsRegular():

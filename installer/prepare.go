@@ -7,8 +7,17 @@ import (
 	"os"
 	"path/filepath"
 
+	"ashlar/iso"
+	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/install"
 	"ashlar/pkgtool/system"
+)
+
+// The repository of the medium that a live system was started from, and what it is
+// trusted by.
+const (
+	mediumDefinition = "etc/pkgtool/repositories.d/" + iso.MediumRepository + ".yaml"
+	mediumTrust      = "etc/pkgtool/trust/" + iso.MediumRepository
 )
 
 // Preparation holds the packages of an installation, fetched and verified
@@ -41,15 +50,52 @@ func Prepare(ctx context.Context, root string, packages, command []string, progr
 	if err := os.CopyFS(settings, os.DirFS(filepath.Join(root, "etc/pkgtool"))); err != nil {
 		return nil, fmt.Errorf("read the repositories' configuration: %w", err)
 	}
-	if p.session, err = install.Open(install.Options{Root: p.folder, Command: command}); err != nil {
-		return nil, err
-	}
-	if p.plan, err = p.session.Plan(ctx, install.Request{Install: packages}, true); err != nil {
+	if err := p.resolve(ctx, packages, command); err != nil {
 		return nil, err
 	}
 	p.Steps = p.plan.Steps
 	p.Packages, err = p.plan.FetchWhole(ctx, progress)
 	return p, err
+}
+
+// resolve finds the packages: on the medium that the machine was started from, if
+// that has all of them, so that no network is needed; else in all repositories.
+func (p *Preparation) resolve(ctx context.Context, packages, command []string) error {
+	var missing error
+	if _, err := os.Stat(filepath.Join(p.folder, mediumDefinition)); err == nil {
+		only := install.Options{Root: p.folder, Command: command, Only: iso.MediumRepository}
+		err := p.open(ctx, only, packages)
+		switch {
+		case err == nil:
+			return nil
+		case fault.ClassOf(err) == fault.Unsolvable:
+		case fault.ClassOf(err) == fault.Network: // it was taken out
+			if err := os.Remove(filepath.Join(p.folder, mediumDefinition)); err != nil {
+				return err
+			}
+		default:
+			return err
+		}
+		missing = err
+	}
+	err := p.open(ctx, install.Options{Root: p.folder, Command: command}, packages)
+	if err != nil && missing != nil {
+		return fmt.Errorf("%w; and on the medium: %w", err, missing)
+	}
+	return err
+}
+
+func (p *Preparation) open(ctx context.Context, o install.Options, packages []string) (err error) {
+	if p.session != nil {
+		if err := p.session.Close(); err != nil {
+			return err
+		}
+	}
+	if p.session, err = install.Open(o); err != nil {
+		return err
+	}
+	p.plan, err = p.session.Plan(ctx, install.Request{Install: packages}, true)
+	return err
 }
 
 // Close closes the packages and removes what was fetched.

@@ -24,6 +24,7 @@ type Request struct {
 	Packages []*pkgfile.Package // of the system, complete and without conflicts
 	Tools    []*pkgfile.Package // the boot loader and live-init
 	Files    []tree.Entry       // to add, for example a trust root
+	Medium   string             // folder of a repository to put on a medium; "" is none
 	Output   string             // path of the image; the manifest is beside it
 	Cache    string             // folder; "" remembers nothing
 	Workers  int                // compressing goroutines; 0 is one per core
@@ -89,6 +90,7 @@ type assembly struct {
 	format    Format
 	additions []tree.Entry
 	kernel    *kernel // nil without one
+	medium    []tree.Entry
 	epoch     int64
 	rootKey   string
 	imageKey  string
@@ -120,8 +122,20 @@ func newAssembly(ctx context.Context, r Request) (*assembly, error) {
 		return nil, err
 	}
 	a.additions = append(a.additions, r.Files...)
-	for i := range a.additions {
-		a.additions[i].ModTime = a.epoch
+	if r.Medium != "" && a.format.Medium {
+		if a.medium, err = mediumRepository(r.Medium); err != nil {
+			return nil, err
+		}
+		definition, err := mediumDefinition()
+		if err != nil {
+			return nil, err
+		}
+		a.additions = append(a.additions, definition)
+	}
+	for _, list := range [][]tree.Entry{a.additions, a.medium} {
+		for i := range list {
+			list[i].ModTime = a.epoch
+		}
 	}
 	if a.manifest, err = a.makeManifest(); err != nil {
 		return nil, err
@@ -141,7 +155,11 @@ func (a *assembly) makeKeys() error {
 	if err != nil {
 		return err
 	}
-	a.imageKey, err = key(map[string]any{"root": a.rootKey, "tools": packageInputs(a.Tools), "definition": a.Image,
+	medium, err := mediumInputs(a.medium)
+	if err != nil {
+		return err
+	}
+	a.imageKey, err = key(map[string]any{"root": a.rootKey, "medium": medium, "tools": packageInputs(a.Tools), "definition": a.Image,
 		"format": a.Format, "file": filepath.Base(a.Output), "owner": a.SecureBoot.inputs()})
 	return err
 }

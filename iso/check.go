@@ -68,6 +68,9 @@ func (m *Image) check() error {
 	if _, err := m.Offered(); err != nil {
 		return err
 	}
+	if _, err := m.Carried(); err != nil {
+		return err
+	}
 	for _, check := range []func() error{m.checkFiles, m.checkSettings, m.checkServices, m.checkUsers} {
 		if err := check(); err != nil {
 			return err
@@ -86,6 +89,11 @@ func (m *Image) checkFormats() error {
 			return fmt.Errorf("format %s stands twice", f)
 		case kind.boots && m.Kernel == NoKernel:
 			return fmt.Errorf("format %s needs a kernel; without one only tar and oci can be made", f)
+		}
+	}
+	for _, r := range m.Repositories {
+		if r.Name == MediumRepository {
+			return fmt.Errorf("repositories: the name %s is that of the repository on the medium; choose another", r.Name)
 		}
 	}
 	if m.Disk != nil && m.Disk.Size != "" {

@@ -24,6 +24,7 @@ type Image struct {
 	Volume       string       `yaml:"volume,omitempty" jsonschema_description:"volume id, by which the started system finds its medium; A-Z, 0-9 and _; default: ASHLAR"`
 	Packages     []string     `yaml:"packages" jsonschema_description:"what the image must contain, as dependencies: names with constraints, and @NAME of groups of recipes/groups.yaml; what they require comes along"`
 	Offers       []string     `yaml:"offers,omitempty" jsonschema_description:"further packages, and @NAME of groups, to build and publish with the image, for its systems to install; not in the image"`
+	Medium       []string     `yaml:"medium,omitempty" jsonschema_description:"packages, and @NAME of groups, that the ISO carries as a signed repository for installing without a network, with what they require; the image's own packages and its boot loader are always among them; default: no repository on the ISO"`
 	Kernel       string       `yaml:"kernel,omitempty" jsonschema_description:"package that brings the kernel, or none for containers; default: linux-virt"`
 	Bootloader   string       `yaml:"bootloader,omitempty" jsonschema_description:"package that brings GRUB's images; default: grub"`
 	LiveInit     string       `yaml:"live_init,omitempty" jsonschema_description:"package that brings the first program of the initial RAM file system; default: ashlar-liveinit"`
@@ -186,7 +187,7 @@ func (m *Image) Dependencies() ([]version.Dependency, error) {
 
 // Expand replaces groups (@NAME) by their packages, which of returns.
 func (m *Image) Expand(of func(group string) ([]string, error)) error {
-	for _, list := range []*[]string{&m.Packages, &m.Offers} {
+	for _, list := range []*[]string{&m.Packages, &m.Offers, &m.Medium} {
 		var names []string
 		for _, text := range *list {
 			members := []string{text}
@@ -209,6 +210,10 @@ func (m *Image) Expand(of func(group string) ([]string, error)) error {
 
 // Offered returns what is published with the image beside its own packages.
 func (m *Image) Offered() ([]version.Dependency, error) { return parseDependencies(m.Offers) }
+
+// Carried returns what the repository on the medium holds beside the image's own
+// packages.
+func (m *Image) Carried() ([]version.Dependency, error) { return parseDependencies(m.Medium) }
 
 func parseDependencies(texts []string) ([]version.Dependency, error) {
 	var list []version.Dependency

@@ -11,6 +11,7 @@ type Format struct {
 	Name    string
 	Ending  string // of the file's name, with the dot
 	Summary string
+	Medium  bool   // holds a file system that a started system can still read
 	boots   bool   // has a kernel and a boot loader
 	live    bool   // runs from a read-only root, and leaves no trace
 	holds   string // the format that the manifest inside names: all disks hold the same bytes
@@ -20,13 +21,13 @@ type Format struct {
 // Formats are all formats, those for machines first.
 func Formats() []Format {
 	return []Format{
-		{"iso", ".iso", "live system that starts from CD and USB stick", true, true, "iso", (*assembly).writeISO},
-		{"raw", ".raw", "disk, to be written onto one as it is", true, false, "raw", (*assembly).writeRaw},
-		{"qcow2", ".qcow2", "disk for QEMU, libvirt and clouds, compressed", true, false, "raw", (*assembly).writeQCOW2},
-		{"vmdk", ".vmdk", "disk for VMware, compressed", true, false, "raw", (*assembly).writeVMDK},
-		{"netboot", ".netboot.tar", "kernel, RAM file systems and scripts to start over the network", true, true, "netboot", (*assembly).writeNetboot},
-		{"tar", ".tar.zst", "the files of the system", false, false, "tar", (*assembly).writeTar},
-		{"oci", ".oci.tar", "container image, an OCI layout in a tar", false, false, "oci", (*assembly).writeOCI},
+		{"iso", ".iso", "live system that starts from CD and USB stick", true, true, true, "iso", (*assembly).writeISO},
+		{"raw", ".raw", "disk, to be written onto one as it is", false, true, false, "raw", (*assembly).writeRaw},
+		{"qcow2", ".qcow2", "disk for QEMU, libvirt and clouds, compressed", false, true, false, "raw", (*assembly).writeQCOW2},
+		{"vmdk", ".vmdk", "disk for VMware, compressed", false, true, false, "raw", (*assembly).writeVMDK},
+		{"netboot", ".netboot.tar", "kernel, RAM file systems and scripts to start over the network", false, true, true, "netboot", (*assembly).writeNetboot},
+		{"tar", ".tar.zst", "the files of the system", false, false, false, "tar", (*assembly).writeTar},
+		{"oci", ".oci.tar", "container image, an OCI layout in a tar", false, false, false, "oci", (*assembly).writeOCI},
 	}
 }
 

@@ -96,7 +96,7 @@ func (a *assembly) mediumEntries(loader *pkgfile.Package, root *os.File) ([]tree
 	if err := a.secureFiles(files); err != nil {
 		return nil, err
 	}
-	entries := append(about, squash)
+	entries := append(append(about, squash), a.medium...)
 	for _, p := range slices.Sorted(maps.Keys(files)) {
 		entries = append(entries, a.file(p, 0o444, files[p]))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"ashlar/pkgtool/client"
@@ -18,6 +19,7 @@ type Options struct {
 	Trust   *signing.Keyring // who else may sign package files given by path or URL; nil is nobody
 	Offline bool             // use what the last refresh found and what the cache has; ask no mirror
 	Stale   bool             // go by what the last refresh found also when that has expired
+	Only    string           // name of the one repository to use; "" is all that are enabled
 	Kernel  string           // release of the running kernel, whose package stays; "" is that of this machine
 	Warn    func(error)      // told what went wrong and could be helped; may be nil
 }
@@ -65,6 +67,9 @@ func (s *Session) openClient() (err error) {
 	dirs := client.DirsOf(s.opts.Root)
 	if s.configs, err = client.LoadConfigs(dirs.Config); err != nil {
 		return err
+	}
+	if s.opts.Only != "" {
+		s.configs = slices.DeleteFunc(s.configs, func(c client.Config) bool { return c.Name != s.opts.Only })
 	}
 	s.client, err = client.Open(s.configs, dirs, client.Options{Offline: s.opts.Offline, AllowStale: s.opts.Stale, Warn: s.opts.Warn})
 	return err

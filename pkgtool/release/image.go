@@ -46,6 +46,7 @@ type Result struct {
 	Packages    []build.Built     `json:"packages"`
 	Repository  string            `json:"repository"` // folder
 	Publication *repo.Publication `json:"publication"`
+	Medium      *Medium           `json:"medium,omitempty"`   // the repository on the ISO, if it has one
 	Installed   []string          `json:"installed"`          // packages in the image, name and version
 	KeyMade     string            `json:"key_made,omitempty"` // fingerprint, if the user had no key
 	Boot        string            `json:"boot,omitempty"`     // the command that starts the image
@@ -130,8 +131,12 @@ func (r *release) recipes() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	carried, err := r.Image.Carried()
+	if err != nil {
+		return nil, err
+	}
 	names := slices.Clone(r.Image.Tools())
-	for _, d := range slices.Concat(wanted, offered) {
+	for _, d := range slices.Concat(wanted, offered, carried) {
 		names = append(names, d.Name)
 	}
 	var recipes []string
@@ -228,10 +233,10 @@ func (r *release) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	trusted := func(name string, data []byte) tree.Entry {
-		return tree.Entry{Path: "etc/pkgtool/trust/" + r.repositoryName() + "/" + name, Perm: 0o644, Size: int64(len(data)), Open: tree.Bytes(data)}
+	trusted := func(repository, name string, data []byte) tree.Entry {
+		return tree.Entry{Path: "etc/pkgtool/trust/" + repository + "/" + name, Perm: 0o644, Size: int64(len(data)), Open: tree.Bytes(data)}
 	}
-	files := []tree.Entry{trusted("root.json", root.Data), trusted("timestamp.json", floor)}
+	files := []tree.Entry{trusted(r.repositoryName(), "root.json", root.Data), trusted(r.repositoryName(), "timestamp.json", floor)}
 	r.result.Images = nil
 	formats := r.Formats
 	if len(formats) == 0 {
@@ -246,15 +251,23 @@ func (r *release) assemble(ctx context.Context) error {
 		if err != nil {
 			return fault.Mark(err, fault.Usage, "")
 		}
-		output := filepath.Join(r.Out, "ashlar-"+r.Image.Name+format.Ending)
-		made, err := iso.Build(ctx, iso.Request{Image: r.Image, Format: name, Packages: live, Tools: tools, Files: files,
-			Output: output, Cache: cache, Progress: r.Progress, SecureBoot: owner})
+		request := iso.Request{Image: r.Image, Format: name, Packages: live, Tools: tools, Files: files,
+			Output: filepath.Join(r.Out, "ashlar-"+r.Image.Name+format.Ending), Cache: cache, Progress: r.Progress, SecureBoot: owner}
+		if format.Medium && len(r.Image.Medium) > 0 {
+			dir, root, err := r.medium(ctx, set, live, tools)
+			if err != nil {
+				return fmt.Errorf("image %s: %w", r.Image.Name, err)
+			}
+			request.Medium = dir
+			request.Files = append(slices.Clone(files), trusted(iso.MediumRepository, "root.json", root))
+		}
+		made, err := iso.Build(ctx, request)
 		if err != nil {
 			return err
 		}
 		r.result.Images = append(r.result.Images, made)
 		if r.result.Boot == "" && format.Starts() {
-			r.result.Boot = "pkgtool boot " + output
+			r.result.Boot = "pkgtool boot " + request.Output
 		}
 	}
 	r.result.Image = r.result.Images[0]
