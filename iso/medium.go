@@ -36,7 +36,7 @@ func mediumRepository(folder string) ([]tree.Entry, error) {
 			return err
 		case d.IsDir() && strings.HasPrefix(d.Name(), "."):
 			return fs.SkipDir
-		case d.IsDir():
+		case d.IsDir(), strings.HasPrefix(d.Name(), "."):
 			return nil
 		case !d.Type().IsRegular():
 			return fmt.Errorf("%s is not a file", file)

@@ -75,6 +75,7 @@ func TestInstalledDiskBoots(t *testing.T) {
 	}
 
 	vm := bootISO(t, boot.Options{Net: true, Drives: []boot.Drive{{Path: disk}}})
+	run(t, vm, "rm /etc/pkgtool/repositories.d/medium.yaml")
 	connect(t, vm, serveRepository(t, published))
 	run(t, vm, "cat > answers.yaml <<'END'\n"+answers+"END")
 	if plan := run(t, vm, "pkgtool installer plan answers.yaml"); !strings.Contains(plan, "write a GPT partition table to /dev/vda") {
@@ -108,6 +109,29 @@ func TestInstalledDiskBoots(t *testing.T) {
 	}
 	run(t, vm, "test -d /sys/firmware/efi && pkgtool history")
 	rollBackAndForth(t, vm)
+	powerOff(t, vm)
+}
+
+// A machine without a network is installed from what the medium carries, and its
+// system knows nothing of a medium later.
+func TestInstallWithoutANetwork(t *testing.T) {
+	disk := filepath.Join(t.TempDir(), "disk.img")
+	if err := os.WriteFile(disk, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(disk, 2<<30); err != nil {
+		t.Fatal(err)
+	}
+	vm := bootISO(t, boot.Options{Drives: []boot.Drive{{Path: disk}}})
+	run(t, vm, "cat > answers.yaml <<'END'\n"+answers+"END")
+	t.Log(run(t, vm, "time pkgtool installer run --yes answers.yaml"))
+	powerOff(t, vm)
+
+	vm = bootInstalled(t, disk, boot.UEFI)
+	if got := run(t, vm, "ls /etc/pkgtool/repositories.d /etc/pkgtool/trust"); strings.Contains(got, "medium") || !strings.Contains(got, "ashlar") {
+		t.Errorf("repositories and trust on the disk: %s", got)
+	}
+	run(t, vm, "pkgtool verify >/dev/null")
 	powerOff(t, vm)
 }
 
