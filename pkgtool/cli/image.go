@@ -123,6 +123,9 @@ func printImage(w io.Writer, r *release.Result) {
 		fmt.Fprintf(w, "sha256      %s\n", i.SHA256)
 	}
 	fmt.Fprintf(w, "packages    %d in the image, %d in %s\n", len(r.Installed), len(r.Packages), r.Repository)
+	if r.Medium != nil {
+		fmt.Fprintf(w, "medium      %d packages on the ISO, from %s\n", r.Medium.Packages, r.Medium.Folder)
+	}
 	if r.Boot != "" {
 		fmt.Fprintf(w, "boot it     %s\n", bootCommand(r.Boot))
 	}
