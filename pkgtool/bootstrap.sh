@@ -197,6 +197,8 @@ bench)
 		nginx nginx-light
 		wrk wrk
 		testsolv libsolv-tools
+		mksquashfs squashfs-tools
+		xorriso xorriso
 	TOOLS
 	;;
 *)

@@ -41,7 +41,7 @@ var rooms = []struct {
 	{"installer", []string{"signing", "pkgtool/pkgfile", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "pkgtool/loader", "pkgtool/install", "iso"}},
 	{"pkgtool/release", []string{"signing", "pkgtool/pkgfile", "pkgtool/build", "repo", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "iso"}},
 	{"tests/boot", nil},
-	{"tests/bench", []string{"signing", "pkgtool/pkgfile", "pkgtool/build", "repo", "pkgtool/solver"}},
+	{"tests/bench", []string{"signing", "pkgtool/pkgfile", "pkgtool/build", "repo", "pkgtool/solver", "iso"}},
 	{"tests/conformance", []string{"repo"}},
 	{"tests/crash", nil},
 	{"tests/hostile", nil},

@@ -38,6 +38,7 @@ var groups = []benchmark{
 	{"build", "build 300 recipes with nothing to do, and real ones on all cores", func(ctx context.Context, b *bench) error { return b.build(ctx) }},
 	{"sandbox", "start sandboxes", func(ctx context.Context, b *bench) error { return b.startSandbox(ctx) }},
 	{"pack", "make packages of files", func(ctx context.Context, b *bench) error { return b.pack(ctx) }},
+	{"assemble", "make the ISO of a built image from its packages", func(ctx context.Context, b *bench) error { return b.assemble(ctx) }},
 	{"search", "search in all packages of Debian", func(ctx context.Context, b *bench) error { return b.search(ctx) }},
 	{"solver", "Debian's whole universe: verdicts and times of solvers", func(ctx context.Context, b *bench) error { return b.solver(ctx) }},
 }
@@ -46,6 +47,7 @@ var groups = []benchmark{
 type bench struct {
 	pkgtool  string
 	dataDir  string
+	images   string
 	rounds   int
 	requests int
 	report   *measure.Report
@@ -57,10 +59,12 @@ type bench struct {
 func main() {
 	measure.Watcher()
 	sandboxCalls()
+	assembleCalls()
 	b := &bench{report: &measure.Report{Schema: 1, Time: time.Now().UTC().Truncate(time.Second), Machine: measure.ThisMachine(),
 		Tools: map[string]string{}, Data: map[string]any{}}}
 	flag.StringVar(&b.pkgtool, "pkgtool", "build/pkgtool", "the program to measure")
 	flag.StringVar(&b.dataDir, "data", "build/bench-data", "folder of what is measured with; made if it is not there")
+	flag.StringVar(&b.images, "images", "build", "folder of built images and their packages")
 	flag.IntVar(&b.rounds, "rounds", 5, "how often each program is run")
 	flag.IntVar(&b.requests, "requests", 300, "how many install requests the solvers get")
 	out := flag.String("out", "build/bench/results.json", "file for the results as JSON")
