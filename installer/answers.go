@@ -3,9 +3,7 @@ package installer
 import (
 	"errors"
 	"fmt"
-	"path"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"ashlar/pkgtool/fault"
@@ -21,7 +19,7 @@ type Answers struct {
 	Erase    bool     `yaml:"erase,omitempty" jsonschema_description:"allow a disk that holds data to be overwritten; default false"`
 	System   Host     `yaml:"system" jsonschema:"required" jsonschema_description:"the installed machine"`
 	Packages []string `yaml:"packages" jsonschema:"required" jsonschema_description:"packages to install, with what they require; a kernel and grub among them"`
-	Storage  Storage  `yaml:"storage" jsonschema:"required" jsonschema_description:"the disk and what it is made into"`
+	Storage  Storage  `yaml:"storage" jsonschema:"required" jsonschema_description:"the disks and what they are made into"`
 	Boot     Boot     `yaml:"boot,omitempty" jsonschema_description:"the boot loader's entry"`
 }
 
@@ -29,20 +27,6 @@ type Answers struct {
 type Host struct {
 	Hostname         string `yaml:"hostname" jsonschema:"required" jsonschema_description:"host name, RFC 1123"`
 	RootPasswordHash string `yaml:"root_password_hash,omitempty" jsonschema_description:"crypt(3) hash of root's password, as openssl passwd -6 prints it; without it root cannot log in with a password"`
-}
-
-// Storage says which disk is used and how.
-type Storage struct {
-	Disk   Match  `yaml:"disk" jsonschema:"required" jsonschema_description:"conditions that exactly one disk fulfils"`
-	Layout string `yaml:"layout,omitempty" jsonschema:"enum=plain" jsonschema_description:"plain (default): BIOS boot, EFI system partition, one ext4 root"`
-}
-
-// Match is a set of conditions on a disk; all that are given must hold.
-type Match struct {
-	Path   string `yaml:"path,omitempty" jsonschema_description:"device, for example /dev/vda"`
-	Serial string `yaml:"serial,omitempty" jsonschema_description:"serial number; * and ? are wildcards"`
-	Model  string `yaml:"model,omitempty" jsonschema_description:"model; * and ? are wildcards"`
-	Size   string `yaml:"size,omitempty" jsonschema_description:"at least (>=20G) or at most (<=2T); units K M G T are powers of 1024"`
 }
 
 // Boot is the kernel's part of the answers.
@@ -85,29 +69,7 @@ func (a *Answers) Validate() error {
 	if len(a.Packages) == 0 {
 		bad("packages is empty; a bootable system needs at least a kernel, grub and an init")
 	}
-	if a.Storage.Layout == "" {
-		a.Storage.Layout = "plain"
-	}
-	if a.Storage.Layout != "plain" {
-		bad("storage.layout %q is not known; known: plain", a.Storage.Layout)
-	}
-	m := a.Storage.Disk
-	if m == (Match{}) {
-		bad("storage.disk has no condition; give path, serial, model or size")
-	}
-	if m.Path != "" && (!strings.HasPrefix(m.Path, "/dev/") || path.Clean(m.Path) != m.Path) {
-		bad("storage.disk.path %q is not a device under /dev", m.Path)
-	}
-	if m.Size != "" {
-		if _, _, err := parseSizeRule(m.Size); err != nil {
-			bad("storage.disk.size: %w", err)
-		}
-	}
-	for field, pattern := range map[string]string{"serial": m.Serial, "model": m.Model} {
-		if _, err := path.Match(pattern, ""); err != nil {
-			bad("storage.disk.%s %q is not a pattern", field, pattern)
-		}
-	}
+	a.Storage.validate(bad)
 	if a.Boot.Cmdline == "" {
 		a.Boot.Cmdline = DefaultCmdline
 	}
@@ -120,18 +82,6 @@ func (a *Answers) Validate() error {
 
 // passwordHash is crypt(5): $id$..., in its own alphabet.
 var passwordHash = regexp.MustCompile(`^\$[0-9a-z]{1,3}\$[A-Za-z0-9./$=,]{8,200}$`)
-
-var sizeRule = regexp.MustCompile(`^(>=|<=)\s*([0-9]{1,6})([KMGT])$`)
-
-// parseSizeRule reads ">=20G" into its operator and a number of bytes.
-func parseSizeRule(s string) (operator string, bytes int64, err error) {
-	m := sizeRule.FindStringSubmatch(s)
-	if m == nil {
-		return "", 0, fmt.Errorf("%q is not a size rule; write for example >=20G or <=2T", s)
-	}
-	n, _ := strconv.ParseInt(m[2], 10, 64) // at most six digits
-	return m[1], n << (10 * (1 + strings.Index("KMGT", m[3]))), nil
-}
 
 // Schema returns the JSON Schema of the answer file.
 func Schema() ([]byte, error) {

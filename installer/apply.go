@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path"
 	"strings"
 	"time"
@@ -25,47 +24,90 @@ import (
 
 // Options of an installation.
 type Options struct {
-	Packages []system.Addition       // fetched and verified, all that the plan's packages require
-	Settings string                  // folder copied to /etc/pkgtool of the target; "" copies nothing
-	Command  []string                // for the target's history
-	Progress func(step string)       // called when a step begins; may be nil
-	Copied   func(done, total int64) // bytes of packages written; may be nil
+	Packages   []system.Addition       // fetched and verified, all that the plan's packages require
+	Tools      []system.Addition       // the same for programs that the running system lacks; see [Prepare]
+	Passphrase []byte                  // of a layout with luks
+	Settings   string                  // folder copied to /etc/pkgtool of the target; "" copies nothing
+	Command    []string                // for the target's history
+	Progress   func(step string)       // called when a step begins; may be nil
+	Copied     func(done, total int64) // bytes of packages written; may be nil
 }
 
 // deviceTimeout is how long a partition's device may take to appear after the
 // table was written.
 const deviceTimeout = 10 * time.Second
 
-// Apply carries a plan out on a block device; only root can. Everything that
-// can be checked has been before it is called: a failure here is a failure of
-// the disk or of a tool, and the disk then does not start. Running it again
-// begins anew.
-func Apply(ctx context.Context, p *Plan, o Options) error {
+// Apply carries a plan out on block devices; only root can. Everything that can
+// be checked has been before it is called: a failure here is a failure of a disk
+// or of a tool, and the disks then do not start. Running it again begins anew.
+func Apply(ctx context.Context, p *Plan, o Options) (err error) {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
-	o.Progress("partition " + p.Disk.Path)
-	var rootUUID string
-	err := withDisk(p.Disk.Path, func(disk *os.File) (err error) {
-		rootUUID, err = partition(disk, p)
-		return err
-	})
+	if p.Has(luks) && len(o.Passphrase) == 0 {
+		return fault.Errorf(fault.Usage, "the layout %s needs a passphrase; nothing was written to a disk", p.Layout)
+	}
+	t, err := openTools(ctx, p, o.Tools)
 	if err != nil {
-		return fmt.Errorf("partition %s: %w", p.Disk.Path, err)
-	}
-	rootDevice := p.Partition("root").Device(p.Disk.Path)
-	if err := waitFor(ctx, rootDevice); err != nil {
 		return err
 	}
-	o.Progress("make a file system on " + rootDevice)
-	if err := makeFileSystem(ctx, rootDevice, rootUUID); err != nil {
+	defer func() { err = errors.Join(err, t.close()) }()
+	if err := partitionAll(ctx, p, o.Progress); err != nil {
 		return err
 	}
-	var boot bootFiles
-	volume := uuid.New().ID()
-	err = mounted(rootDevice, func(dir string) error {
+	boot, err := fillRoot(ctx, p, o, &stack{plan: p, tools: t, say: o.Progress})
+	if err != nil {
+		return err
+	}
+	o.Progress("write the boot loader")
+	for i, d := range p.Disks {
+		err := withDisk(d.Path, func(disk *os.File) error {
+			if err := writeESP(ctx, disk, p.Partition("esp"), boot.esp, boot.volumes[i]); err != nil {
+				return fmt.Errorf("write the EFI system partition: %w", err)
+			}
+			return writeBIOSBoot(disk, boot.record, boot.core, p.Partition("bios-boot"))
+		})
+		if err != nil {
+			return fmt.Errorf("make %s start: %w", d.Path, err)
+		}
+	}
+	return nil
+}
+
+// partitionAll writes the tables of all disks and waits for the partitions. All
+// disks must be free before one is written.
+func partitionAll(ctx context.Context, p *Plan, say func(string)) error {
+	for _, d := range p.Disks {
+		if err := withDisk(d.Path, func(*os.File) error { return nil }); err != nil {
+			return fmt.Errorf("partition %s: %w", d.Path, err)
+		}
+	}
+	for _, d := range p.Disks {
+		say("partition " + d.Path)
+		err := withDisk(d.Path, func(disk *os.File) error { return partition(disk, p, d.Size) })
+		if err != nil {
+			return fmt.Errorf("partition %s: %w", d.Path, err)
+		}
+		for _, part := range p.Partitions {
+			if err := waitFor(ctx, part.Device(d.Path)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fillRoot makes the root and what it stands on, installs the system there, and
+// takes the stack apart: nothing may use the disks when the boot loader comes.
+func fillRoot(ctx context.Context, p *Plan, o Options, s *stack) (boot bootFiles, err error) {
+	defer func() { err = errors.Join(err, s.close(ctx)) }()
+	if err := s.build(ctx, o.Passphrase); err != nil {
+		return boot, err
+	}
+	err = mounted(s.root, p.Filesystem, func(dir string) error {
 		o.Progress("install packages")
-		if err := installPackages(ctx, dir, p, o); err != nil {
+		change := system.Change{Add: o.Packages, Reason: "install " + strings.Join(p.Packages, " "), Command: o.Command, Time: time.Now()}
+		if err := commit(ctx, dir, change, o.Copied); err != nil {
 			return err
 		}
 		o.Progress("configure the system")
@@ -74,22 +116,13 @@ func Apply(ctx context.Context, p *Plan, o Options) error {
 			return err
 		}
 		defer root.Close()
-		if err := configure(root, p, o.Settings); err != nil {
+		if err := configure(root, p, o.Settings, s.tables()); err != nil {
 			return fmt.Errorf("configure the system: %w", err)
 		}
-		boot, err = prepareBoot(ctx, root, p, rootUUID, volume)
+		boot, err = prepareBoot(ctx, root, p, s.parameters())
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	o.Progress("write the boot loader")
-	return withDisk(p.Disk.Path, func(disk *os.File) error {
-		if err := writeESP(ctx, disk, p.Partition("esp"), boot.esp, volume); err != nil {
-			return fmt.Errorf("write the EFI system partition: %w", err)
-		}
-		return writeBIOSBoot(disk, boot.record, boot.core, p.Partition("bios-boot"))
-	})
+	return boot, err
 }
 
 // withDisk runs work with the whole disk to ourselves: the kernel refuses when
@@ -104,37 +137,43 @@ func withDisk(device string, work func(*os.File) error) (err error) {
 	return work(disk)
 }
 
-// partition clears the start of the disk, so that nothing old boots, and writes
-// the table. It returns the root partition's UUID.
-func partition(disk *os.File, p *Plan) (string, error) {
+// partitionTypes are the types of partitions by role; the root's type says what
+// stands on it.
+var partitionTypes = map[string]gpt.Type{
+	"bios-boot": gpt.BIOSBoot, "esp": gpt.EFISystemPartition, "swap": gpt.LinuxSwap,
+	plain: gpt.LinuxFilesystem, raid1: gpt.LinuxRAID, lvm: gpt.LinuxLVM, luks: "CA7D7CCB-63ED-4C53-861C-1742536059CC",
+}
+
+// partition clears the start of a disk, so that nothing old boots, and writes
+// the table.
+func partition(disk *os.File, p *Plan, size int64) error {
 	if _, err := disk.WriteAt(make([]byte, mib), 0); err != nil {
-		return "", err
+		return err
 	}
-	types := map[string]gpt.Type{"bios-boot": gpt.BIOSBoot, "esp": gpt.EFISystemPartition, "root": gpt.LinuxFilesystem}
-	rootUUID := uuid.NewString()
 	table := &gpt.Table{LogicalSectorSize: sectorSize, PhysicalSectorSize: sectorSize, ProtectiveMBR: true, GUID: uuid.NewString()}
 	for _, part := range p.Partitions {
-		entry := &gpt.Partition{
+		kind := partitionTypes[part.Role]
+		if part.Role == "root" {
+			lowest, _, _ := strings.Cut(p.Layout, "+")
+			kind = partitionTypes[lowest]
+		}
+		table.Partitions = append(table.Partitions, &gpt.Partition{
 			Index: part.Number,
 			Start: uint64(part.Start / sectorSize),
 			End:   uint64((part.Start+part.Size)/sectorSize - 1),
 			Size:  uint64(part.Size),
-			Type:  types[part.Role],
+			Type:  kind,
 			Name:  "ashlar-" + part.Role,
 			GUID:  uuid.NewString(),
-		}
-		if part.Role == "root" {
-			entry.GUID = rootUUID
-		}
-		table.Partitions = append(table.Partitions, entry)
+		})
 	}
-	if err := table.Write(disk, p.Disk.Size); err != nil {
-		return "", err
+	if err := table.Write(disk, size); err != nil {
+		return err
 	}
 	if err := disk.Sync(); err != nil {
-		return "", err
+		return err
 	}
-	return rootUUID, announcePartitions(disk, p.Partitions)
+	return announcePartitions(disk, p.Partitions)
 }
 
 func waitFor(ctx context.Context, device string) error {
@@ -152,25 +191,15 @@ func waitFor(ctx context.Context, device string) error {
 	}
 }
 
-// makeFileSystem makes the root's. The boot loader does not read it.
-func makeFileSystem(ctx context.Context, device, id string) error {
-	cmd := exec.CommandContext(ctx, "mkfs.ext4", "-q", "-F", "-L", "ashlar-root", "-U", id, device)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fault.Mark(fmt.Errorf("make an ext4 file system on %s: %w\n%s", device, err, strings.TrimSpace(string(out))),
-			fault.Failed, "mkfs.ext4 is in package e2fsprogs")
-	}
-	return nil
-}
-
 // mounted runs work while device is mounted, and flushes and unmounts it
 // whatever comes.
-func mounted(device string, work func(dir string) error) (err error) {
+func mounted(device, kind string, work func(dir string) error) (err error) {
 	dir, err := os.MkdirTemp("", "ashlar-target-")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(dir)
-	if err := unix.Mount(device, dir, "ext4", unix.MS_NODEV, ""); err != nil {
+	if err := unix.Mount(device, dir, kind, unix.MS_NODEV, ""); err != nil {
 		return fmt.Errorf("mount %s: %w", device, err)
 	}
 	defer func() {
@@ -181,31 +210,36 @@ func mounted(device string, work func(dir string) error) (err error) {
 	return work(dir)
 }
 
-func installPackages(ctx context.Context, dir string, p *Plan, o Options) error {
+// commit makes a change to the system below dir.
+func commit(ctx context.Context, dir string, change system.Change, copied func(done, total int64)) error {
 	target, err := system.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer target.Close()
-	if err := target.Lock(o.Command); err != nil {
+	if err := target.Lock(change.Command); err != nil {
 		return err
 	}
-	plan, err := target.Plan(ctx, system.Change{
-		Add: o.Packages, Reason: "install " + strings.Join(p.Packages, " "), Command: o.Command, Time: time.Now(),
-	})
+	plan, err := target.Plan(ctx, change)
 	if err != nil {
 		return err
 	}
-	return plan.Commit(ctx, o.Copied)
+	return plan.Commit(ctx, copied)
 }
 
-// configure writes what the answers say into the target.
-func configure(root *os.Root, p *Plan, settings string) error {
+// configure writes what the answers say into the target, and files that name its
+// disks.
+func configure(root *os.Root, p *Plan, settings string, tables map[string]string) error {
 	if err := root.MkdirAll("etc/pkgtool", 0o755); err != nil {
 		return err
 	}
 	if err := root.WriteFile("etc/hostname", []byte(p.Hostname+"\n"), 0o644); err != nil {
 		return err
+	}
+	for name, text := range tables {
+		if err := appendFile(root, name, text); err != nil {
+			return err
+		}
 	}
 	if p.RootPasswordHash != "" {
 		if err := setRootPassword(root, p.RootPasswordHash); err != nil {
@@ -240,6 +274,15 @@ func configure(root *os.Root, p *Plan, settings string) error {
 	})
 }
 
+// appendFile adds text to the end of a file, which is made if need be.
+func appendFile(root *os.Root, name, text string) error {
+	old, err := root.ReadFile(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return root.WriteFile(name, append(old, text...), 0o644)
+}
+
 // setRootPassword replaces the second field of root's line.
 func setRootPassword(root *os.Root, hash string) error {
 	const file = "etc/shadow"
@@ -264,21 +307,27 @@ func setRootPassword(root *os.Root, hash string) error {
 type bootFiles struct {
 	record, core []byte
 	esp          []tree.Entry
+	volumes      []uint32 // ids of the EFI system partitions, in the order of the disks
 }
 
 // prepareBoot writes what the boot loader's entries are made by, and returns what
 // the disk starts with.
-func prepareBoot(ctx context.Context, root *os.Root, p *Plan, rootUUID string, volume uint32) (b bootFiles, err error) {
+func prepareBoot(ctx context.Context, root *os.Root, p *Plan, parameters string) (b bootFiles, err error) {
 	var efi []byte
 	for file, into := range map[string]*[]byte{"boot.img": &b.record, "core.img": &b.core, "BOOTX64.EFI": &efi} {
 		if *into, err = root.ReadFile("usr/lib/ashlar/boot/" + file); err != nil {
 			return b, fault.Mark(err, fault.Usage, "package ashlar-loader must be among the packages")
 		}
 	}
-	cmdline := "root=UUID=" + strings.ToLower(rootUUID) + " " + p.Cmdline
+	var volumes []string
+	for range p.Disks {
+		b.volumes = append(b.volumes, uuid.New().ID())
+		volumes = append(volumes, loader.VolumeID(b.volumes[len(b.volumes)-1]))
+	}
+	cmdline := parameters + " " + p.Cmdline
 	for file, text := range map[string]string{
 		loader.CmdlinePath:    cmdline,
-		loader.PartitionsPath: loader.VolumeID(volume),
+		loader.PartitionsPath: strings.Join(volumes, "\n"),
 	} {
 		if err := root.MkdirAll(path.Dir(file), 0o755); err != nil {
 			return b, err

@@ -12,8 +12,6 @@ import (
 
 	"ashlar/pkgtool/pkgfile"
 	"ashlar/pkgtool/system"
-
-	"github.com/diskfs/go-diskfs/partition/gpt"
 )
 
 // machine is a small system: what Apply needs from packages, and no more.
@@ -100,21 +98,6 @@ func TestApplyOnARealBlockDevice(t *testing.T) {
 		t.Fatalf("after %q: %v", steps, err)
 	}
 
-	disk, err := os.Open(device)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer disk.Close()
-	table, err := gpt.Read(disk, sectorSize, sectorSize)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rootUUID := ""
-	for _, p := range table.Partitions {
-		if p.Name == "ashlar-root" {
-			rootUUID = strings.ToLower(p.GUID)
-		}
-	}
 	run := func(name string, args ...string) string {
 		t.Helper()
 		out, err := exec.Command(name, args...).CombinedOutput()
@@ -124,6 +107,7 @@ func TestApplyOnARealBlockDevice(t *testing.T) {
 		return string(out)
 	}
 	run("e2fsck", "-fn", device+"p3")
+	rootUUID := strings.TrimSpace(run("blkid", "-o", "value", "-s", "UUID", device+"p3"))
 	run("fsck.fat", "-n", device+"p2")
 	if out := run("mdir", "-i", device+"p2", "::/EFI/BOOT"); !strings.Contains(out, "BOOTX64") {
 		t.Errorf("no loader on the EFI system partition:\n%s", out)
@@ -134,7 +118,7 @@ func TestApplyOnARealBlockDevice(t *testing.T) {
 	if out := run("mtype", "-i", device+"p2", "::/boot/grub/menu-a.cfg"); !strings.Contains(out, "'root=UUID="+rootUUID+"' 'console=tty0'") {
 		t.Errorf("menu:\n%s", out)
 	}
-	err = mounted(device+"p3", func(dir string) error {
+	err = mounted(device+"p3", ext4, func(dir string) error {
 		expect := map[string]string{
 			"etc/hostname":                           "node1\n",
 			"etc/shadow":                             "root:" + hash + ":19000",
@@ -166,8 +150,55 @@ func TestApplyOnARealBlockDevice(t *testing.T) {
 		t.Fatalf("again: %v", err)
 	}
 	// A disk in use is refused before anything is written.
-	err = mounted(device+"p3", func(string) error { return Apply(context.Background(), plan, options) })
+	err = mounted(device+"p3", ext4, func(string) error { return Apply(context.Background(), plan, options) })
 	if err == nil || !strings.Contains(err.Error(), "busy") {
 		t.Errorf("a mounted disk: %v", err)
+	}
+}
+
+// A swap area and another file system, as the kernel's tools see them.
+func TestApplyXFSAndSwap(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root may attach loop devices")
+	}
+	const size = 1024 * mib
+	device := loopDisk(t, size)
+	a := &Answers{Version: 1, System: Host{Hostname: "node1"}, Packages: []string{"machine"},
+		Storage: Storage{Disk: Match{Path: device}, Filesystem: "xfs", Swap: "64M"}}
+	if err := a.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := MakePlan(a, Disk{Path: device, Size: size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Apply(context.Background(), plan, Options{Packages: []system.Addition{machine(t)}, Command: []string{"test"}}); err != nil {
+		t.Fatal(err)
+	}
+	identity := func(partition string) string {
+		out, err := exec.Command("blkid", "-p", "-o", "export", partition).CombinedOutput()
+		if err != nil {
+			t.Fatalf("blkid %s: %v\n%s", partition, err, out)
+		}
+		return string(out)
+	}
+	swap := identity(device + "p3")
+	if !strings.Contains(swap, "TYPE=swap\n") || !strings.Contains(swap, "PART_ENTRY_TYPE=0657fd6d") || !strings.Contains(swap, "LABEL=ashlar-swap\n") {
+		t.Errorf("swap area:\n%s", swap)
+	}
+	if out, err := exec.Command("xfs_repair", "-n", device+"p4").CombinedOutput(); err != nil {
+		t.Errorf("xfs_repair: %v\n%s", err, out)
+	}
+	_, swapID, _ := strings.Cut(swap, "\nUUID=")
+	swapID, _, _ = strings.Cut(swapID, "\n")
+	err = mounted(device+"p4", xfs, func(dir string) error {
+		table, err := os.ReadFile(filepath.Join(dir, "etc/fstab"))
+		if string(table) != "UUID="+swapID+" none swap defaults 0 0\n" {
+			t.Errorf("fstab: %q", table)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

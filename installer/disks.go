@@ -1,13 +1,14 @@
 package installer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,13 +17,14 @@ import (
 
 // Disk is a whole disk of the machine.
 type Disk struct {
-	Path     string `json:"path"` // /dev/vda
-	Size     int64  `json:"size"` // bytes
-	Model    string `json:"model,omitempty"`
-	Serial   string `json:"serial,omitempty"`
-	ReadOnly bool   `json:"read_only,omitempty"`
-	Mounted  string `json:"mounted,omitempty"` // where it, or a partition of it, is in use
-	Holds    string `json:"holds,omitempty"`   // what was found on it; empty for a blank disk
+	Path     string   `json:"path"` // /dev/vda
+	Size     int64    `json:"size"` // bytes
+	Model    string   `json:"model,omitempty"`
+	Serial   string   `json:"serial,omitempty"`
+	IDs      []string `json:"ids,omitempty"` // names in /dev/disk/by-id
+	ReadOnly bool     `json:"read_only,omitempty"`
+	Mounted  string   `json:"mounted,omitempty"` // how it, or a partition of it, is in use: mounted on /srv
+	Holds    string   `json:"holds,omitempty"`   // what was found on it; empty for a blank disk
 }
 
 // notDisks are block devices that are never installed to.
@@ -57,23 +59,26 @@ func Probe(sys, dev, mounts string) ([]Disk, error) {
 			Path:     "/dev/" + name,
 			Size:     sectors * 512, // the unit of sysfs, whatever the disk's sectors
 			Model:    attribute("device/model"),
-			Serial:   attribute("serial"),
+			Serial:   firstOf(attribute("serial"), attribute("device/serial"), serialPage(attribute("device/vpd_pg80"))),
 			ReadOnly: attribute("ro") == "1",
 			Mounted:  mountOf(string(used), name),
 		}
-		if d.Serial == "" {
-			d.Serial = attribute("device/serial")
+		if d.Mounted == "" {
+			d.Mounted = holderOf(filepath.Join(sys, "block", name))
 		}
+		d.IDs = identities(dev, name, d, firstOf(attribute("wwid"), attribute("device/wwid")))
 		if d.Holds, err = inspect(filepath.Join(dev, name)); err != nil {
 			d.Holds = "unreadable: " + err.Error()
 		}
 		disks = append(disks, d)
 	}
-	sort.Slice(disks, func(i, j int) bool { return disks[i].Path < disks[j].Path })
+	slices.SortFunc(disks, func(a, b Disk) int { // sdb comes before sdaa
+		return cmp.Or(cmp.Compare(len(a.Path), len(b.Path)), cmp.Compare(a.Path, b.Path))
+	})
 	return disks, nil
 }
 
-// mountOf returns the first mount point of the disk or of one of its partitions.
+// mountOf says where the first mount is of the disk or of one of its partitions.
 func mountOf(mounts, name string) string {
 	for line := range strings.Lines(mounts) {
 		f := strings.Fields(line)
@@ -82,7 +87,7 @@ func mountOf(mounts, name string) string {
 		}
 		rest, ok := strings.CutPrefix(f[0], "/dev/"+name)
 		if ok && strings.Trim(rest, "p0123456789") == "" {
-			return f[1]
+			return "mounted on " + f[1]
 		}
 	}
 	return ""
@@ -127,6 +132,8 @@ func inspect(device string) (string, error) {
 		{65600, "_BHRfS_M", "a btrfs file system"},
 		{0, "LUKS\xba\xbe", "a LUKS volume"},
 		{536, "LVM2 001", "an LVM volume"},
+		{4096, "\xfc\x4e\x2b\xa9", "a part of a RAID array"},
+		{4086, "SWAPSPACE2", "a swap area"},
 		{510, "\x55\xaa", "a boot sector or MBR partition table"},
 	} {
 		if end := sign.offset + len(sign.magic); end <= len(head) && string(head[sign.offset:end]) == sign.magic {
@@ -141,13 +148,38 @@ func inspect(device string) (string, error) {
 	return "", nil
 }
 
-// Select returns the one disk that fulfils all conditions and may be written.
-// Otherwise its error lists every disk and why it was not taken.
-func Select(a *Answers, disks []Disk) (Disk, error) {
+// Select returns the disks that the answers mean, in the order of their rules.
+// A rule that no disk fulfils, or several without a word that chooses, is an
+// error that lists every disk and why it was not taken.
+func Select(a *Answers, disks []Disk) ([]Disk, error) {
+	var chosen []Disk
+	for i, rule := range a.Storage.rules() {
+		d, err := selectOne(a.Storage.ruleName(i), rule, disks, chosen)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case d.Mounted != "":
+			return nil, fault.Errorf(fault.Usage, "disk %s is in use: %s", d.Path, d.Mounted)
+		case d.ReadOnly:
+			return nil, fault.Errorf(fault.Usage, "disk %s is read-only", d.Path)
+		case d.Holds != "" && !a.Erase:
+			return nil, fault.Mark(fmt.Errorf("disk %s holds %s", d.Path, d.Holds), fault.Usage,
+				"if it may be overwritten, write erase: true in the answer file")
+		}
+		chosen = append(chosen, d)
+	}
+	return chosen, nil
+}
+
+func selectOne(name string, rule Match, disks, taken []Disk) (Disk, error) {
 	var fits []Disk
 	var report []string
 	for _, d := range disks {
-		why := refusal(a.Storage.Disk, d)
+		why := refusal(rule, d)
+		if slices.ContainsFunc(taken, func(t Disk) bool { return t.Path == d.Path }) {
+			why = "is taken already"
+		}
 		if why == "" {
 			fits = append(fits, d)
 			why = "fits"
@@ -160,43 +192,56 @@ func Select(a *Answers, disks []Disk) (Disk, error) {
 	}
 	switch {
 	case len(fits) == 0:
-		return Disk{}, fault.Errorf(fault.Usage, "no disk fulfils storage.disk:\n%s", list)
-	case len(fits) > 1:
-		return Disk{}, fault.Mark(fmt.Errorf("%d disks fulfil storage.disk, and only one may:\n%s", len(fits), list),
-			fault.Usage, "add a condition, for example serial")
+		return Disk{}, fault.Errorf(fault.Usage, "no disk fulfils %s:\n%s", name, list)
+	case len(fits) > 1 && rule.Choose == "":
+		return Disk{}, fault.Mark(fmt.Errorf("%d disks fulfil %s, and only one may:\n%s", len(fits), name, list),
+			fault.Usage, "add a condition, for example serial, or say which one with choose")
 	}
-	d := fits[0]
-	switch {
-	case d.Mounted != "":
-		return Disk{}, fault.Errorf(fault.Usage, "disk %s is in use: mounted on %s", d.Path, d.Mounted)
-	case d.ReadOnly:
-		return Disk{}, fault.Errorf(fault.Usage, "disk %s is read-only", d.Path)
-	case d.Holds != "" && !a.Erase:
-		return Disk{}, fault.Mark(fmt.Errorf("disk %s holds %s", d.Path, d.Holds), fault.Usage,
-			"if it may be overwritten, write erase: true in the answer file")
+	best := fits[0] // disks are in the order of their names
+	for _, d := range fits[1:] {
+		if rule.Choose == "smallest" && d.Size < best.Size || rule.Choose == "largest" && d.Size > best.Size {
+			best = d
+		}
 	}
-	return d, nil
+	return best, nil
 }
 
-// refusal says which condition the disk fails, or "".
+// refusal says which condition the disk fails, or "". One that is chosen among
+// several must be one that can be written: what is in use never is.
 func refusal(m Match, d Disk) string {
 	if m.Path != "" && m.Path != d.Path {
 		return "path is not " + m.Path
 	}
-	if m.Serial != "" {
-		if ok, _ := path.Match(m.Serial, d.Serial); !ok {
-			return "serial does not match " + m.Serial
+	matches := func(pattern string) func(string) bool {
+		return func(text string) bool {
+			ok, _ := path.Match(pattern, text) // validated before
+			return ok
 		}
 	}
-	if m.Model != "" {
-		if ok, _ := path.Match(m.Model, d.Model); !ok {
-			return "model does not match " + m.Model
-		}
+	if m.ID != "" && !slices.ContainsFunc(d.IDs, matches(m.ID)) {
+		return "no name in by-id matches " + m.ID
+	}
+	if m.Serial != "" && !matches(m.Serial)(d.Serial) {
+		return "serial does not match " + m.Serial
+	}
+	if m.Model != "" && !matches(m.Model)(d.Model) {
+		return "model does not match " + m.Model
 	}
 	if m.Size != "" {
 		operator, limit, _ := parseSizeRule(m.Size) // validated before
 		if operator == ">=" && d.Size < limit || operator == "<=" && d.Size > limit {
 			return "size is not " + m.Size
+		}
+	}
+	if m.Empty && d.Holds != "" {
+		return "is not empty, it holds " + d.Holds
+	}
+	if m.Choose != "" {
+		switch {
+		case d.Mounted != "":
+			return "is in use: " + d.Mounted
+		case d.ReadOnly:
+			return "is read-only"
 		}
 	}
 	return ""

@@ -24,16 +24,33 @@ const (
 // before any disk is touched. Close it after use.
 type Preparation struct {
 	Packages []system.Addition
-	Steps    []install.Step // what will be installed, for people
+	Tools    []system.Addition // with programs that the plan needs and the running system lacks
+	Steps    []install.Step    // what will be installed, for people
 
 	folder  string
 	session *install.Session
 	plan    *install.Plan
+	tools   *Preparation // nil if the running system has them
 }
 
-// Prepare resolves packages against an empty system and fetches them from the
-// repositories that are configured below root ("/" on a live system).
-func Prepare(ctx context.Context, root string, packages, command []string, progress install.Progress) (p *Preparation, err error) {
+// Prepare resolves the packages of a plan against an empty system and fetches them
+// from the repositories that are configured below root ("/" on a live system),
+// and those of programs that the installation itself needs.
+func Prepare(ctx context.Context, root string, plan *Plan, command []string, progress install.Progress) (*Preparation, error) {
+	p, err := prepare(ctx, root, plan.Packages, command, progress)
+	if err != nil {
+		return nil, err
+	}
+	if missing := plan.missingTools(); len(missing) > 0 {
+		if p.tools, err = prepare(ctx, root, missing, command, progress); err != nil {
+			return nil, errors.Join(fmt.Errorf("fetch the programs that make disks: %w", err), p.Close())
+		}
+		p.Tools = p.tools.Packages
+	}
+	return p, nil
+}
+
+func prepare(ctx context.Context, root string, packages, command []string, progress install.Progress) (p *Preparation, err error) {
 	p = &Preparation{}
 	defer func() {
 		if err != nil {
@@ -100,6 +117,10 @@ func (p *Preparation) open(ctx context.Context, o install.Options, packages []st
 
 // Close closes the packages and removes what was fetched.
 func (p *Preparation) Close() error {
+	var toolsErr error
+	if p.tools != nil {
+		toolsErr = p.tools.Close()
+	}
 	if p.plan != nil {
 		p.plan.Close()
 	}
@@ -107,5 +128,5 @@ func (p *Preparation) Close() error {
 	if p.session != nil {
 		err = p.session.Close()
 	}
-	return errors.Join(err, os.RemoveAll(p.folder))
+	return errors.Join(toolsErr, err, os.RemoveAll(p.folder))
 }

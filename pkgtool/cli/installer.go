@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +14,7 @@ import (
 	"ashlar/pkgtool/fault"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 )
 
 // installerCommands put a system on a disk.
@@ -103,11 +106,11 @@ func makePlan(file string) (*installer.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	disk, err := installer.Select(answers, disks)
+	chosen, err := installer.Select(answers, disks)
 	if err != nil {
 		return nil, err
 	}
-	return installer.MakePlan(answers, disk)
+	return installer.MakePlan(answers, chosen...)
 }
 
 func showInstallation(w io.Writer, plan *installer.Plan) {
@@ -140,18 +143,22 @@ func installerRun(app *App) *cobra.Command {
 			}
 			showInstallation(app.messages(), plan)
 			if !yes {
-				if err := app.confirmErase(plan.Disk.Path); err != nil {
+				if err := app.confirmErase(strings.Join(plan.Paths(), " ")); err != nil {
 					return err
 				}
 			}
+			passphrase, err := app.passphrase(plan)
+			if err != nil {
+				return err
+			}
 			progress := app.changeProgress()
-			prepared, err := installer.Prepare(cmd.Context(), app.Root, plan.Packages, os.Args, progress)
+			prepared, err := installer.Prepare(cmd.Context(), app.Root, plan, os.Args, progress)
 			if err != nil {
 				return fmt.Errorf("fetch the packages, nothing was written to a disk: %w", err)
 			}
 			defer prepared.Close()
 			options := installer.Options{
-				Packages: prepared.Packages, Settings: filepath.Join(app.Root, "etc/pkgtool"), Command: os.Args,
+				Packages: prepared.Packages, Tools: prepared.Tools, Passphrase: passphrase, Settings: filepath.Join(app.Root, "etc/pkgtool"), Command: os.Args,
 				Progress: func(step string) {
 					app.clearLine()
 					app.Say("%s", step)
@@ -164,7 +171,7 @@ func installerRun(app *App) *cobra.Command {
 				return err
 			}
 			return app.Print(plan, func(w io.Writer) {
-				fmt.Fprintf(w, "installed %d packages on %s; take the medium out and start the machine again\n", len(prepared.Packages), plan.Disk.Path)
+				fmt.Fprintf(w, "installed %d packages on %s; take the medium out and start the machine again\n", len(prepared.Packages), strings.Join(plan.Paths(), " and "))
 			})
 		},
 	}
@@ -172,7 +179,39 @@ func installerRun(app *App) *cobra.Command {
 	return cmd
 }
 
-// confirmErase asks a person to type the disk's name: a yes is typed too easily.
+// passphrase returns what will open the encrypted root, if there is one: from the
+// answers, or typed twice.
+func (a *App) passphrase(plan *installer.Plan) ([]byte, error) {
+	secret, err := plan.LUKS.Secret()
+	if err != nil || len(secret) > 0 || !plan.Has("luks") {
+		return secret, err
+	}
+	terminal, ok := a.In.(*os.File)
+	if !ok || !term.IsTerminal(int(terminal.Fd())) {
+		return nil, fault.Mark(errors.New("the root will be encrypted, and there is nobody to ask for a passphrase; nothing was written"), fault.Usage,
+			"give storage.luks.passphrase or passphrase_file in the answer file")
+	}
+	ask := func(question string) ([]byte, error) {
+		fmt.Fprint(a.Err, question)
+		line, err := term.ReadPassword(int(terminal.Fd()))
+		fmt.Fprintln(a.Err)
+		return line, err
+	}
+	first, err := ask("passphrase for the encrypted disk: ")
+	if err != nil {
+		return nil, err
+	}
+	second, err := ask("once more: ")
+	if err != nil {
+		return nil, err
+	}
+	if len(first) == 0 || !bytes.Equal(first, second) {
+		return nil, fault.Errorf(fault.Usage, "the passphrase is empty, or the two are not the same; nothing was written")
+	}
+	return first, nil
+}
+
+// confirmErase asks a person to type the disks' names: a yes is typed too easily.
 func (a *App) confirmErase(disk string) error {
 	fmt.Fprintf(a.Err, "type %s to go on: ", disk)
 	answer, err := bufio.NewReader(a.In).ReadString('\n')
