@@ -17,6 +17,7 @@
 #   make crash  kill transactions at every system call, and cut the power (root)
 #   make test-server  build the server image, boot it on every controller and network
 #               card that QEMU has, and go through its 48 baseline checks (30 minutes)
+#   make test-install  every layout of the installer with both firmwares (an hour)
 #   make clean  remove build/ (the cache in ~/.cache/ashlar stays)
 
 IMAGE ?= minimal
@@ -28,7 +29,7 @@ export CGO_ENABLED = 0
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help iso test unit bench bench-go selfhost crash boot clean test-server build/pkgtool build/pkgtool-objects build/pkgtool-buildkit
+.PHONY: help iso test unit bench bench-go selfhost crash boot clean test-server test-install build/pkgtool build/pkgtool-objects build/pkgtool-buildkit
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -82,6 +83,11 @@ selfhost: build/pkgtool
 crash:
 	@pkgtool/bootstrap.sh test
 	@$(FIND_GO) && ASHLAR_CRASH=all $$go test -count=1 -timeout 120m -v ./tests/crash/...
+
+test-install: iso
+	@pkgtool/bootstrap.sh test
+	@$(FIND_GO) && ASHLAR_TEST_INSTALL=1 ASHLAR_ISO=$(CURDIR)/build/ashlar-$(IMAGE).iso ASHLAR_REPO=$(CURDIR)/build/repo \
+		$$go test -count=1 -timeout 180m -v -run 'TestInstallMatrix|TestInstalledOnLayers' ./tests/boot
 
 boot: iso
 	@build/pkgtool boot build/ashlar-$(IMAGE).iso

@@ -4,15 +4,20 @@ import "strings"
 
 // parameters is what the kernel command line says to this program.
 type parameters struct {
-	label   string // volume name of the medium
-	root    string // the root image, relative to the medium
-	init    string
-	memory  string
-	disk    string // UUID of the file system to start from, instead of a medium
-	seconds int
-	toRAM   bool
-	rescue  bool     // a root shell; systemd has parameters of its own for that
-	unknown []string // ashlar.* parameters that this program does not know
+	label  string // volume name of the medium
+	root   string // the root image, relative to the medium
+	init   string
+	memory string
+	disk   string // UUID of the file system to start from, instead of a medium
+	// What that file system stands on, lowest first, by the names that other
+	// initial RAM file systems have for these parameters (dracut.cmdline(7)).
+	arrays    []string // rd.md.uuid=: arrays
+	encrypted []string // rd.luks.uuid=: encrypted devices
+	volumes   []string // rd.lvm.lv=: logical volumes, VG/LV
+	seconds   int
+	toRAM     bool
+	rescue    bool     // a root shell; systemd has parameters of its own for that
+	unknown   []string // ashlar.* parameters that this program does not know
 }
 
 // defaultInit is what a system of any kind has; systemdInit is there even where
@@ -45,6 +50,12 @@ func parseCmdline(line string) (*parameters, error) {
 			p.toRAM = value != "0"
 		case "ashlar.rescue":
 			p.rescue = true
+		case "rd.md.uuid":
+			p.arrays = append(p.arrays, strings.ToLower(value))
+		case "rd.luks.uuid":
+			p.encrypted = append(p.encrypted, strings.ToLower(strings.TrimPrefix(value, "luks-")))
+		case "rd.lvm.lv":
+			p.volumes = append(p.volumes, value)
 		case "ashlar.generation", "ashlar.boot": // for the program recover
 		case "ashlar.wait":
 			n, ok := number(value)

@@ -11,7 +11,7 @@ const (
 	priorityInfo    = "<6>"
 )
 
-const known = "ashlar.medium, ashlar.root, ashlar.wait, ashlar.memory, ashlar.toram, root=UUID=, init"
+const known = "ashlar.medium, ashlar.root, ashlar.wait, ashlar.memory, ashlar.toram, root=UUID=, rd.md.uuid, rd.luks.uuid, rd.lvm.lv, init"
 
 // failure is an error with a message of its own.
 type failure string

@@ -13,6 +13,9 @@
 //	ashlar.wait=SECONDS    how long to wait for the medium (60)
 //	ashlar.memory=SIZE     limit of the writable layer, as tmpfs takes it (50%)
 //	ashlar.toram           copy the root image to memory; the medium is free then
+//	root=UUID=ID           start from the disk with this file system, not from a medium
+//	rd.md.uuid=ID          array that it stands on; rd.luks.uuid=ID an encrypted device,
+//	                       rd.lvm.lv=VG/LV a logical volume; each any number of times
 //	ashlar.rescue          start a root shell, where no systemd does it
 //	init=PATH              what to start (/sbin/init)
 //

@@ -40,7 +40,13 @@ func readVolumeName(device string) string {
 // candidate says whether a block device can hold the medium. Memory disks and
 // loop devices are noise; a CD, a stick and a partition are all real ones.
 func candidate(name string) bool {
-	for _, prefix := range []string{"loop", "ram", "zram", "md", "dm-", "fd"} {
+	return rootCandidate(name) && !strings.HasPrefix(name, "md") && !strings.HasPrefix(name, "dm-")
+}
+
+// rootCandidate is the same for an installed root, which may stand on an array
+// or a volume.
+func rootCandidate(name string) bool {
+	for _, prefix := range []string{"loop", "ram", "zram", "fd"} {
 		if strings.HasPrefix(name, prefix) {
 			return false
 		}
@@ -50,7 +56,8 @@ func candidate(name string) bool {
 
 // findMedium waits until a device with the medium appears and returns its path.
 func findMedium(p *parameters, hardware *drivers) (string, error) {
-	return waitFor(hardware, p.seconds, "medium with the volume name "+p.label, func(device string) (bool, string) {
+	w := wait{hardware: hardware, seconds: p.seconds, what: "medium with the volume name " + p.label, candidate: candidate}
+	return w.until(func(device string) (bool, string) {
 		label := readVolumeName(device)
 		if label == "" {
 			return false, ""
@@ -59,10 +66,12 @@ func findMedium(p *parameters, hardware *drivers) (string, error) {
 	})
 }
 
-// findDisk waits until a device with the root's file system appears, and
-// returns its path and the kind of the file system.
+// findDisk waits until a device with the root's file system appears, brings up
+// what that stands on, and returns its path and the kind of the file system.
 func findDisk(p *parameters, hardware *drivers) (device, kind string, err error) {
-	device, err = waitFor(hardware, p.seconds, "file system with the UUID "+p.disk, func(device string) (bool, string) {
+	parts := &assembly{p: p, done: map[string]bool{}, since: map[string]int{}}
+	w := wait{hardware: hardware, seconds: p.seconds, what: "file system with the UUID " + p.disk, candidate: rootCandidate, step: parts.step}
+	device, err = w.until(func(device string) (bool, string) {
 		found, id := readFileSystem(device)
 		if found == "" {
 			return false, ""
@@ -72,21 +81,32 @@ func findDisk(p *parameters, hardware *drivers) (device, kind string, err error)
 		}
 		return id == p.disk, found + " " + id
 	})
-	return device, kind, err
+	return mappedName(device), kind, err
 }
 
-// waitFor looks at all block devices until one is what is wanted, and loads the
+// wait is a wait for a device.
+type wait struct {
+	hardware  *drivers
+	seconds   int
+	what      string
+	candidate func(name string) bool
+	// step makes devices of devices, and says whether it made some; may be nil.
+	step func(devices []string, now int) (bool, error)
+}
+
+// until looks at all block devices until one is what is wanted, and loads the
 // drivers of what appears meanwhile. look also describes a device that is not.
-func waitFor(hardware *drivers, seconds int, what string, look func(device string) (bool, string)) (string, error) {
+func (w *wait) until(look func(device string) (bool, string)) (string, error) {
 	seen := map[string]string{}
 	for waited := 0; ; waited += pollEvery {
-		hardware.loadForDevices()
+		w.hardware.loadForDevices()
 		names, err := listDir("/sys/class/block")
 		if err != nil {
 			return "", err
 		}
+		var devices []string
 		for _, name := range names {
-			if !candidate(name) {
+			if !w.candidate(name) {
 				continue
 			}
 			found, text := look("/dev/" + name)
@@ -94,12 +114,22 @@ func waitFor(hardware *drivers, seconds int, what string, look func(device strin
 				return "/dev/" + name, nil
 			}
 			seen[name] = text
+			devices = append(devices, "/dev/"+name)
 		}
-		if waited >= seconds*1000 {
-			return "", failure("no " + what + " appeared; " + describe(seen))
+		if w.step != nil {
+			changed, err := w.step(devices, waited)
+			if err != nil {
+				return "", err
+			}
+			if changed {
+				continue // what it made is there by now
+			}
+		}
+		if waited >= w.seconds*1000 {
+			return "", failure("no " + w.what + " appeared; " + describe(seen))
 		}
 		if waited == 3000 {
-			say("waiting for the " + what)
+			say("waiting for the " + w.what)
 		}
 		sleep(pollEvery)
 	}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"syscall"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -27,27 +25,5 @@ func recoverSystem() {
 // runProgram runs a program of the initial RAM file system on the console and
 // waits for its end. A signal that ends it counts as code 128 and more.
 func runProgram(program string, args ...string) (code int, err error) {
-	pid, err := syscall.ForkExec(program, append([]string{program}, args...), &syscall.ProcAttr{
-		Env: []string{"PATH=/usr/bin:/bin", "TERM=linux"}, Files: []uintptr{0, 1, 2},
-	})
-	if err != nil {
-		return 0, wrap("start "+program, err)
-	}
-	var status unix.WaitStatus
-	for {
-		got, err := unix.Wait4(pid, &status, 0, nil)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return 0, wrap("wait for "+program, err)
-		}
-		if got == pid {
-			break
-		}
-	}
-	if status.Signaled() {
-		return 128 + int(status.Signal()), nil
-	}
-	return status.ExitStatus(), nil
+	return run3([]uintptr{0, 1, 2}, program, args...)
 }

@@ -50,11 +50,11 @@ func Attach(s *system.System) (*Loader, error) {
 // Prepare puts kernel, initial RAM file system and entry of a generation beside
 // the others; usr is the folder that is, or will be, its /usr.
 func (l *Loader) Prepare(ctx context.Context, g *system.Generation, usr string) error {
-	k, err := findKernel(os.DirFS(usr))
+	options, err := l.options()
 	if err != nil {
 		return err
 	}
-	options, err := l.options()
+	k, err := findKernel(os.DirFS(usr), options)
 	if err != nil {
 		return err
 	}

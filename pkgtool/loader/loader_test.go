@@ -134,20 +134,20 @@ func TestNewestKernelIsTaken(t *testing.T) {
 		"lib/modules/6.10.0-virt-1/vmlinuz": {Data: []byte("new")},
 		"lib/modules/6.10.0-virt/vmlinuz":   {Data: []byte("older")},
 	}
-	k, err := findKernel(usr)
+	k, err := findKernel(usr, "")
 	if err != nil || k.Release != "6.10.0-virt-1" {
 		t.Fatalf("%+v, %v", k, err)
 	}
 	before := k.digest
 	usr[recovery] = &fstest.MapFile{Data: []byte("another")}
-	if k, err = findKernel(usr); err != nil || k.digest == before {
+	if k, err = findKernel(usr, ""); err != nil || k.digest == before {
 		t.Errorf("the initial RAM file system of another program has the same name (%v)", err)
 	}
 	delete(usr, liveInit)
-	if _, err := findKernel(usr); err == nil {
+	if _, err := findKernel(usr, ""); err == nil {
 		t.Error("a system without live-init could start")
 	}
-	if _, err := findKernel(fstest.MapFS{}); err == nil || !strings.Contains(err.Error(), "no kernel") {
+	if _, err := findKernel(fstest.MapFS{}, ""); err == nil || !strings.Contains(err.Error(), "no kernel") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -23,7 +23,7 @@ func New(ctx context.Context, root fs.FS, efi []byte, generation int, cmdline st
 	if err != nil {
 		return nil, err
 	}
-	k, err := findKernel(usr)
+	k, err := findKernel(usr, options)
 	if err != nil {
 		return nil, err
 	}

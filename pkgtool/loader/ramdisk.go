@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 
 	"ashlar/iso/cpio"
 	"ashlar/iso/drivers"
@@ -31,11 +33,13 @@ type Kernel struct {
 	Release string // 6.1.170-ashlar-virt-1
 	usr     fs.FS
 	image   []byte
-	digest  string // of what its initial RAM file system is made of
+	digest  string            // of what its initial RAM file system is made of
+	files   map[string][]byte // programs for what the root stands on, below /usr
 }
 
-// findKernel returns the newest kernel below /usr.
-func findKernel(usr fs.FS) (*Kernel, error) {
+// findKernel returns the newest kernel below /usr, with what it needs beside it to
+// be started with options.
+func findKernel(usr fs.FS, options string) (*Kernel, error) {
 	images, err := fs.Glob(usr, "lib/modules/*/vmlinuz")
 	if err != nil {
 		return nil, err
@@ -63,6 +67,13 @@ func findKernel(usr fs.FS) (*Kernel, error) {
 		sum := sha256.Sum256(content)
 		h.Write(sum[:])
 	}
+	if k.files, err = programs(usr, options); err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(k.files)) {
+		sum := sha256.Sum256(k.files[name])
+		h.Write(sum[:])
+	}
 	k.digest = fmt.Sprintf("%x", h.Sum(nil))
 	return k, nil
 }
@@ -85,6 +96,7 @@ func (k *Kernel) ramdisk(ctx context.Context) ([]byte, error) {
 		}
 		entries = append(entries, tree.Entry{Path: name, Perm: 0o755, Size: int64(len(content)), Open: tree.Bytes(content)})
 	}
+	entries = append(entries, programEntries(k.files)...)
 	entries = append(entries, tree.Entry{Path: "sbin/modprobe", Kind: tree.Symlink, Perm: 0o777, Target: "../init"},
 		tree.Entry{Path: "dev/console", Kind: tree.CharDevice, Perm: 0o600, Major: 5, Minor: 1})
 	var b bytes.Buffer

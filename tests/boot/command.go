@@ -137,6 +137,9 @@ func drives(o Options) []string {
 		default:
 			device = "virtio-blk-pci,serial=" + id + ",drive=" + id
 		}
+		if d.Serial != "" && d.Interface != "nvme" {
+			device += ",serial=" + quote(d.Serial)
+		}
 		if d.Boot {
 			device += fmt.Sprintf(",bootindex=%d", bootIndex)
 			bootIndex++
