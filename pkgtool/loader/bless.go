@@ -108,10 +108,10 @@ type Status struct {
 	Staged  int      `json:"staged,omitempty"` // made the current one by the next start
 }
 
-// Status reads it from the first EFI system partition.
+// Status reads it from the first EFI system partition that is there.
 func (l *Loader) Status() (*Status, error) {
 	st := &Status{}
-	err := withPartition(l.volumes[0], func(dir string) (err error) {
+	err := l.first(func(dir string) (err error) {
 		st.State = readState(dir)
 		st.Entries, err = readEntries(dir)
 		return err

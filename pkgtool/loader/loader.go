@@ -270,14 +270,36 @@ func (l *Loader) room(dir string, coming *Entry, files map[string][]byte) error 
 	}
 }
 
-// each does the same on every EFI system partition.
+// each does the same on every EFI system partition. Those of disks that are gone
+// are left out, as long as there is one: an array does without a disk, too.
 func (l *Loader) each(work func(dir string) error) error {
+	var missing error
+	done := false
 	for _, volume := range l.volumes {
-		if err := withPartition(volume, work); err != nil {
+		err := withPartition(volume, work)
+		if errors.Is(err, errNoVolume) {
+			missing = errors.Join(missing, err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		done = true
+	}
+	if !done {
+		return missing
+	}
+	return nil
+}
+
+// first does something with the first one that is there.
+func (l *Loader) first(work func(dir string) error) (err error) {
+	for _, volume := range l.volumes {
+		if err = withPartition(volume, work); !errors.Is(err, errNoVolume) {
 			return err
 		}
 	}
-	return nil
+	return err
 }
 
 // readEntries returns the entries that are whole, the oldest first.

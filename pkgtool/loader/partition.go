@@ -48,6 +48,9 @@ func volumeOf(device string) string {
 	return ""
 }
 
+// errNoVolume is for an EFI system partition that is on no disk.
+var errNoVolume = errors.New("no disk has the EFI system partition")
+
 // findVolume returns the block device with a FAT volume.
 func findVolume(id string) (string, error) {
 	names, err := os.ReadDir("/sys/class/block")
@@ -60,7 +63,7 @@ func findVolume(id string) (string, error) {
 			return device, nil
 		}
 	}
-	return "", fault.Mark(fmt.Errorf("no disk has the EFI system partition %s", id), fault.Failed, "/"+PartitionsPath+" lists those of this system, by the id that blkid shows")
+	return "", fault.Mark(fmt.Errorf("%w %s", errNoVolume, id), fault.Failed, "/"+PartitionsPath+" lists those of this system, by the id that blkid shows")
 }
 
 // withPartition mounts an EFI system partition where nobody else sees it, and
