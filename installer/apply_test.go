@@ -50,7 +50,7 @@ func machine(t *testing.T) system.Addition {
 }
 
 // loopDisk attaches a sparse file as a disk with partitions.
-func loopDisk(t *testing.T, size int64) string {
+func loopDisk(t testing.TB, size int64) string {
 	t.Helper()
 	image := filepath.Join(t.TempDir(), "disk.img")
 	if err := os.WriteFile(image, nil, 0o600); err != nil {
