@@ -52,9 +52,10 @@ func Prepare(ctx context.Context, root string, plan *Plan, command []string, pro
 
 func prepare(ctx context.Context, root string, packages, command []string, progress install.Progress) (p *Preparation, err error) {
 	p = &Preparation{}
+	begun := p
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, p.Close())
+			p, err = nil, errors.Join(err, begun.Close())
 		}
 	}()
 	if p.folder, err = os.MkdirTemp("", "ashlar-install-"); err != nil {
