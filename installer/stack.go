@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/google/uuid"
@@ -215,9 +216,5 @@ func deviceOf(ctx context.Context, name string) (string, error) {
 	if err := waitFor(ctx, name); err != nil {
 		return "", err
 	}
-	target, err := os.Readlink(name)
-	if err != nil {
-		return name, nil // it is the device
-	}
-	return "/dev/" + strings.TrimPrefix(target, "../"), nil
+	return filepath.EvalSymlinks(name)
 }
