@@ -128,6 +128,9 @@ func (t *tools) run(ctx context.Context, input []byte, program string, args ...s
 	}
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "LC_") || strings.HasPrefix(s, "LANG") }),
 		"LVM_SUPPRESS_FD_WARNINGS=1")
+	if _, err := os.Stat("/run/udev/control"); err != nil {
+		cmd.Env = append(cmd.Env, "DM_DISABLE_UDEV=1") // nobody else makes the names in /dev
+	}
 	cmd.Stdin = bytes.NewReader(input)
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -114,7 +114,7 @@ func runFed(input []byte, program string, args ...string) (code int, err error) 
 // run3 runs a program with three open files, and waits for its end.
 func run3(files []uintptr, program string, args ...string) (code int, err error) {
 	pid, err := syscall.ForkExec(program, append([]string{program}, args...), &syscall.ProcAttr{
-		Env: []string{"PATH=/usr/bin:/bin", "TERM=linux", "LVM_SUPPRESS_FD_WARNINGS=1"}, Files: files,
+		Env: []string{"PATH=/usr/bin:/bin", "TERM=linux", "LVM_SUPPRESS_FD_WARNINGS=1", "DM_DISABLE_UDEV=1"}, Files: files,
 	})
 	if err != nil {
 		return 0, err
