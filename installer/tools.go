@@ -56,8 +56,8 @@ func (p *Plan) missingTools() []string {
 	return missing
 }
 
-// tools are the programs that make arrays, volumes and file systems: the running
-// system's, or those of packages, unpacked in a folder of their own.
+// tools are the programs that make arrays, volumes and file systems: those of
+// packages, unpacked in a folder of their own, and else the running system's.
 type tools struct {
 	dir    string // "" if the running system has them all
 	mounts []string
@@ -120,7 +120,7 @@ func (t *tools) close() error {
 // run runs a program. input is its standard input, and never shown.
 func (t *tools) run(ctx context.Context, input []byte, program string, args ...string) error {
 	cmd := exec.CommandContext(ctx, program, args...)
-	if t.dir != "" {
+	if _, err := os.Lstat(filepath.Join(t.dir, "usr/bin", program)); t.dir != "" && err == nil {
 		// Its name is looked up where it will be.
 		cmd = exec.CommandContext(ctx, filepath.Join("/usr/bin", program), args...)
 		cmd.Dir = "/"
