@@ -69,8 +69,8 @@ func (s *stack) build(ctx context.Context, passphrase []byte) error {
 	return nil
 }
 
-// makeArray makes /dev/md/root. Its second half is copied while the machine is
-// used, also after a restart.
+// makeArray makes /dev/md/root. What is written goes to all disks from now on;
+// the rest is made equal after the first start, while the machine is used.
 func (s *stack) makeArray(ctx context.Context, members []string) error {
 	s.say("make an array of " + strings.Join(members, " and "))
 	const array = "/dev/md/root"
@@ -83,6 +83,9 @@ func (s *stack) makeArray(ctx context.Context, members []string) error {
 	if s.root, err = deviceOf(ctx, array); err != nil {
 		return err
 	}
+	// Until the machine starts from it, the disks have better things to do. A
+	// kernel that does not let us is slower, and no more.
+	_ = os.WriteFile("/sys/block/"+filepath.Base(s.root)+"/md/sync_action", []byte("frozen"), 0)
 	return wipe(s.root)
 }
 

@@ -23,7 +23,10 @@ var prompt = regexp.MustCompile(`\w+:[~/]\S*#$`)
 func bootISO(t *testing.T, o boot.Options) *boot.VM {
 	t.Helper()
 	o.Image = built(t, "ASHLAR_ISO", "ashlar-minimal.iso")
-	o.Limit, o.Idle = 4*time.Minute, 90*time.Second
+	if o.Limit == 0 {
+		o.Limit = 4 * time.Minute
+	}
+	o.Idle = 90 * time.Second
 	o.Artifacts = artifacts(t)
 	vm, err := boot.Start(t.Context(), o)
 	if err != nil {
