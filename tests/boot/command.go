@@ -109,6 +109,10 @@ func drives(o Options) []string {
 		} else if d.Throwaway {
 			spec += ",snapshot=on"
 		}
+		serial := id
+		if d.Serial != "" {
+			serial = quote(d.Serial)
+		}
 		var device string
 		switch d.Interface {
 		case "cdrom":
@@ -121,24 +125,21 @@ func drives(o Options) []string {
 			}
 			device = "usb-storage,bus=xhci.0,removable=on,drive=" + id
 		case "sata":
-			device = fmt.Sprintf("ide-hd,bus=ide.%d,serial=%s,drive=%s", ports, id, id)
+			device = fmt.Sprintf("ide-hd,bus=ide.%d,serial=%s,drive=%s", ports, serial, id)
 			ports++
 		case "nvme":
-			device = "nvme,serial=" + id + ",drive=" + id
+			device = "nvme,serial=" + serial + ",drive=" + id
 		case "scsi", "megasas", "pvscsi", "mptsas":
 			if !scsi[d.Interface] {
 				scsi[d.Interface] = true
 				args = append(args, "-device", scsiControllers[d.Interface]+",id="+d.Interface)
 			}
-			device = "scsi-hd,serial=" + id + ",bus=" + d.Interface + ".0,drive=" + id
+			device = "scsi-hd,serial=" + serial + ",bus=" + d.Interface + ".0,drive=" + id
 			if d.Interface == "mptsas" { // SAS knows its disks by their addresses
 				device += fmt.Sprintf(",wwn=%#x", 0x5000c50000000000+i)
 			}
 		default:
-			device = "virtio-blk-pci,serial=" + id + ",drive=" + id
-		}
-		if d.Serial != "" && d.Interface != "nvme" {
-			device += ",serial=" + quote(d.Serial)
+			device = "virtio-blk-pci,serial=" + serial + ",drive=" + id
 		}
 		if d.Boot {
 			device += fmt.Sprintf(",bootindex=%d", bootIndex)

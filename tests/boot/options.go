@@ -47,7 +47,7 @@ type Drive struct {
 	Path      string
 	Format    string // raw (default), qcow2, vmdk
 	Interface string // virtio (default), sata, nvme, scsi, megasas, pvscsi, mptsas, usb
-	Serial    string // serial number, up to 20 characters; default none
+	Serial    string // serial number, up to 20 characters; default driveN, N from 0
 	Throwaway bool   // what the guest writes is thrown away
 	Boot      bool   // the firmware tries it after the image
 }
