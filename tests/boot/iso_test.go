@@ -26,7 +26,9 @@ func bootISO(t *testing.T, o boot.Options) *boot.VM {
 	if o.Limit == 0 {
 		o.Limit = 4 * time.Minute
 	}
-	o.Idle = 90 * time.Second
+	if o.Idle == 0 {
+		o.Idle = 90 * time.Second
+	}
 	o.Artifacts = artifacts(t)
 	vm, err := boot.Start(t.Context(), o)
 	if err != nil {

@@ -80,7 +80,7 @@ func installLayout(t *testing.T, l layout) {
 	}
 	before := sum(t, bystander)
 
-	vm := bootISO(t, boot.Options{Firmware: l.firmware[0], Net: true, Memory: 1536, Limit: 15 * time.Minute, Drives: append(drives, boot.Drive{Path: bystander, Serial: "precious"})})
+	vm := bootISO(t, boot.Options{Firmware: l.firmware[0], Net: true, Memory: 1536, Limit: 15 * time.Minute, Idle: 5 * time.Minute, Drives: append(drives, boot.Drive{Path: bystander, Serial: "precious"})})
 	connect(t, vm, serveRepository(t, published))
 	text := strings.Split(answers, "storage:")[0] + "storage: " + l.storage + "\n"
 	run(t, vm, "printf '%s\\n' '"+diskPassphrase+"' >/root/secret && cat > answers.yaml <<'END'\n"+text+"END")
@@ -120,7 +120,7 @@ func startLayout(t *testing.T, l layout, disks []boot.Drive, degraded bool) *boo
 	}
 	vm, err := boot.Start(t.Context(), boot.Options{
 		Firmware: l.firmware[0], Net: true, Memory: 1536, Drives: drives,
-		Limit: 6 * time.Minute, Idle: 2 * time.Minute, Artifacts: artifacts(t),
+		Limit: 8 * time.Minute, Idle: 4 * time.Minute, Artifacts: artifacts(t),
 	})
 	if err != nil {
 		t.Fatal(err)
