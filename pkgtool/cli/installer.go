@@ -28,9 +28,12 @@ An answer file is YAML:
   version: 1
   erase: true                     # without it a disk that holds data is refused
   system: {hostname: node1}
-  packages: [linux-virt, grub, minimal-init, busybox, e2fsprogs, pkgtool]
+  packages: [linux-virt, ashlar-loader, minimal-init, busybox, pkgtool]
   storage:
     disk: {serial: "S4XX*", size: ">=20G"}
+    layout: luks+lvm              # or plain, raid1, luks, lvm, raid1+luks, ...
+    filesystem: xfs               # or ext4, btrfs
+    swap: 2G
 
 Packages come from the repositories in /etc/pkgtool. Nothing is written before
 the plan is complete, the packages are here and verified, and you agreed.`,
@@ -64,6 +67,9 @@ func installerDisks(app *App) *cobra.Command {
 						state = "holds " + d.Holds
 					}
 					fmt.Fprintf(w, "%-14s %10s  model %q  serial %q  %s\n", d.Path, installer.FormatSize(d.Size), d.Model, d.Serial, printable(state))
+					for _, id := range d.IDs {
+						fmt.Fprintf(w, "%14s id %q\n", "", id)
+					}
 				}
 			})
 		},
