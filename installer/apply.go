@@ -144,11 +144,18 @@ var partitionTypes = map[string]gpt.Type{
 	plain: gpt.LinuxFilesystem, raid1: gpt.LinuxRAID, lvm: gpt.LinuxLVM, luks: "CA7D7CCB-63ED-4C53-861C-1742536059CC",
 }
 
-// partition clears the start of a disk, so that nothing old boots, and writes
-// the table.
+// partition clears the start of a disk, so that nothing old boots, and both ends
+// of the partitions to come, so that nothing old is found and taken into use when
+// they appear; then it writes the table.
 func partition(disk *os.File, p *Plan, size int64) error {
-	if _, err := disk.WriteAt(make([]byte, mib), 0); err != nil {
-		return err
+	clear := []int64{0}
+	for _, part := range p.Partitions {
+		clear = append(clear, part.Start, part.Start+part.Size-mib)
+	}
+	for _, at := range clear {
+		if _, err := disk.WriteAt(make([]byte, mib), at); err != nil {
+			return err
+		}
 	}
 	table := &gpt.Table{LogicalSectorSize: sectorSize, PhysicalSectorSize: sectorSize, ProtectiveMBR: true, GUID: uuid.NewString()}
 	for _, part := range p.Partitions {

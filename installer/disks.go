@@ -160,7 +160,8 @@ func Select(a *Answers, disks []Disk) ([]Disk, error) {
 		}
 		switch {
 		case d.Mounted != "":
-			return nil, fault.Errorf(fault.Usage, "disk %s is in use: %s", d.Path, d.Mounted)
+			return nil, fault.Mark(fmt.Errorf("disk %s is in use: %s", d.Path, d.Mounted), fault.Usage,
+				"unmount it, or stop the array or volume (lvm vgchange -an, cryptsetup close, mdadm --stop); a restart of a live system does as well")
 		case d.ReadOnly:
 			return nil, fault.Errorf(fault.Usage, "disk %s is read-only", d.Path)
 		case d.Holds != "" && !a.Erase:

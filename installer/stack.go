@@ -32,11 +32,6 @@ func (s *stack) build(ctx context.Context, passphrase []byte) error {
 	for _, d := range s.plan.Disks {
 		members = append(members, s.plan.Partition("root").Device(d.Path))
 	}
-	for _, device := range members {
-		if err := wipe(device); err != nil {
-			return err
-		}
-	}
 	s.root = members[0]
 	if s.plan.Swap > 0 && s.plan.Layout == plain {
 		s.swap = s.plan.Partition("swap").Device(s.plan.Disks[0].Path)
