@@ -140,6 +140,7 @@ test)
 		unsquashfs squashfs-tools
 		e2fsck e2fsprogs
 		mkfs.xfs xfsprogs
+		cryptsetup cryptsetup-bin
 		diff3 diffutils
 		zstd zstd
 		xz xz-utils

@@ -16,13 +16,16 @@ func TestParseCmdline(t *testing.T) {
 	plain := parameters{label: "ASHLAR", root: "live/root.squashfs", init: "/sbin/init", memory: "50%", seconds: 60}
 	with := func(change func(*parameters)) parameters { p := plain; change(&p); return p }
 	for line, want := range map[string]parameters{
-		"":                                      plain,
-		"BOOT_IMAGE=/boot/vmlinuz quiet\n":      plain,
-		"ashlar.medium=OTHER ashlar.wait=5":     with(func(p *parameters) { p.label, p.seconds = "OTHER", 5 }),
-		"ashlar.root=/images/big.squashfs":      with(func(p *parameters) { p.root = "images/big.squashfs" }),
-		"ashlar.toram ashlar.memory=2g":         with(func(p *parameters) { p.toRAM, p.memory = true, "2g" }),
-		"root=UUID=A1B2-c3 rootwait":            with(func(p *parameters) { p.disk = "a1b2-c3" }),
-		"root=/dev/sda1":                        plain,
+		"":                                  plain,
+		"BOOT_IMAGE=/boot/vmlinuz quiet\n":  plain,
+		"ashlar.medium=OTHER ashlar.wait=5": with(func(p *parameters) { p.label, p.seconds = "OTHER", 5 }),
+		"ashlar.root=/images/big.squashfs":  with(func(p *parameters) { p.root = "images/big.squashfs" }),
+		"ashlar.toram ashlar.memory=2g":     with(func(p *parameters) { p.toRAM, p.memory = true, "2g" }),
+		"root=UUID=A1B2-c3 rootwait":        with(func(p *parameters) { p.disk = "a1b2-c3" }),
+		"root=/dev/sda1":                    plain,
+		"root=UUID=1 rd.md.uuid=A:b rd.luks.uuid=luks-C rd.luks.uuid=d rd.lvm.lv=VG/root": with(func(p *parameters) {
+			p.disk, p.arrays, p.encrypted, p.volumes = "1", []string{"a:b"}, []string{"c", "d"}, []string{"VG/root"}
+		}),
 		"ashlar.toram=0 init=/bin/sh":           with(func(p *parameters) { p.init = "/bin/sh" }),
 		`foo="a ashlar.wait=x" ashlar.wait="7"`: with(func(p *parameters) { p.seconds = 7 }),
 		"ashlar.wait=3 -- ashlar.wait=9 ashlar": with(func(p *parameters) { p.seconds = 3 }),
@@ -118,6 +121,9 @@ func TestCandidate(t *testing.T) {
 		if candidate(name) != want {
 			t.Errorf("%s: %v", name, !want)
 		}
+	}
+	if !rootCandidate("dm-0") || !rootCandidate("md127") || rootCandidate("loop0") {
+		t.Error("a root may be on an array or a volume, and not in a file")
 	}
 }
 
