@@ -99,6 +99,7 @@ func TestNetboot(t *testing.T) {
 		{"bios-ipxe", "52:54:00:00:00:01", true, boot.BIOS, nil, "first", "ipxe"},
 		{"uefi-ipxe", "52:54:00:00:00:02", true, boot.UEFI, []string{"-smbios", "type=1,serial=RACK-2"}, "second", "ipxe"},
 		{"uefi-pxe", "52:54:00:00:00:03", false, boot.UEFI, []string{"-uuid", "00112233-4455-6677-8899-aabbccddeeff"}, "third", "uefi-pxe"},
+		{"uefi-http", "52:54:00:00:00:01", false, boot.UEFI, []string{"-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n", "-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"}, "first", "uefi-http"},
 		{"uefi-pxe-serial", "52:54:00:00:00:04", false, boot.UEFI, []string{"-smbios", "type=1,serial=RACK-2"}, "second", "uefi-pxe"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
