@@ -1,0 +1,154 @@
+package ui
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"ashlar/installer"
+
+	"github.com/go-crypt/crypt/algorithm/shacrypt"
+)
+
+// Facts are what a person can choose from.
+type Facts struct {
+	Disks    []installer.Disk
+	Hostname string   // proposed
+	Packages []string // what the system gets anyway
+	Offers   []Offer  // what it can get besides
+}
+
+// Offer is something to install besides.
+type Offer struct {
+	Name    string // package or group
+	Summary string
+}
+
+// Decision is what is to be done with the answers.
+type Decision string
+
+// The decisions.
+const (
+	Install Decision = "install" // write the answer file, and install now
+	Save    Decision = "save"    // write the answer file
+	Quit    Decision = "quit"    // write nothing
+)
+
+// choices are the fields of all screens.
+type choices struct {
+	facts Facts
+
+	disk     string // path
+	hostname string
+	cmdline  string
+
+	password, again string // of root
+	extras          []string
+
+	decision  Decision
+	confirmed string
+}
+
+func newChoices(f Facts) *choices {
+	c := &choices{facts: f, hostname: f.Hostname, cmdline: installer.DefaultCmdline, decision: Install}
+	if usable := c.usable(); len(usable) > 0 {
+		c.disk = usable[0].Path
+	}
+	return c
+}
+
+// usable are the disks that can be installed on, blank ones first.
+func (c *choices) usable() []installer.Disk {
+	var list []installer.Disk
+	for _, d := range c.facts.Disks {
+		if d.Mounted == "" && !d.ReadOnly {
+			list = append(list, d)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b installer.Disk) int {
+		switch {
+		case (a.Holds == "") == (b.Holds == ""):
+			return 0
+		case a.Holds == "":
+			return -1
+		}
+		return 1
+	})
+	return list
+}
+
+func (c *choices) chosen() (installer.Disk, bool) {
+	for _, d := range c.facts.Disks {
+		if d.Path == c.disk {
+			return d, true
+		}
+	}
+	return installer.Disk{}, false
+}
+
+// rounds of SHA-512 for a password, the number that the system's own settings name.
+const rounds = 100000
+
+// answers returns the answer file that the choices make.
+func (c *choices) answers() (*installer.Answers, error) {
+	disk, ok := c.chosen()
+	if !ok {
+		return nil, fmt.Errorf("no disk is chosen")
+	}
+	a := &installer.Answers{Version: installer.AnswersVersion, Erase: disk.Holds != ""}
+	a.System.Hostname = c.hostname
+	a.Boot.Cmdline = c.cmdline
+	a.Storage.Disk = matchOf(disk, c.facts.Disks)
+	a.Packages = slices.Clone(c.facts.Packages)
+	for _, name := range c.extras {
+		if !slices.Contains(a.Packages, name) {
+			a.Packages = append(a.Packages, name)
+		}
+	}
+	if c.password != "" {
+		hasher, err := shacrypt.New(shacrypt.WithSHA512(), shacrypt.WithIterations(rounds))
+		if err != nil {
+			return nil, err
+		}
+		digest, err := hasher.Hash(c.password)
+		if err != nil {
+			return nil, fmt.Errorf("hash the password: %w", err)
+		}
+		a.System.RootPasswordHash = digest.Encode()
+	}
+	return a, a.Validate()
+}
+
+// matchOf names a disk by what stays the same when another is put in: its
+// serial number if no other has it, else its path.
+func matchOf(d installer.Disk, all []installer.Disk) installer.Match {
+	if d.Serial == "" {
+		return installer.Match{Path: d.Path}
+	}
+	for _, other := range all {
+		if other.Path != d.Path && other.Serial == d.Serial {
+			return installer.Match{Path: d.Path}
+		}
+	}
+	return installer.Match{Serial: strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(d.Serial)}
+}
+
+// summary tells what would be done, or why it cannot be.
+func (c *choices) summary() (string, error) {
+	disk, ok := c.chosen()
+	if !ok {
+		return "", fmt.Errorf("no disk is chosen")
+	}
+	password := c.password
+	c.password = "" // its hash takes time, and is not shown
+	a, err := c.answers()
+	c.password = password
+	if err != nil {
+		return "", err
+	}
+	plan, err := installer.MakePlan(a, disk)
+	if err != nil {
+		return "", err
+	}
+	return strings.Join(plan.Describe(), "\n"), nil
+}
