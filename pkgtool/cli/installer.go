@@ -41,7 +41,8 @@ the plan is complete, the packages are here and verified, and you agreed.`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	group.AddCommand(installerDisks(app), installerSchema(app), installerValidate(app), installerPlan(app), installerRun(app))
+	group.AddCommand(installerDisks(app), installerSchema(app), installerValidate(app), installerPlan(app), installerRun(app),
+		installerAsk(app), installerAuto(app))
 	return []*cobra.Command{group}
 }
 
