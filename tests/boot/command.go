@@ -97,6 +97,9 @@ func drives(o Options) []string {
 	var args []string
 	xhci, bootIndex, ports := false, 0, 0 // ports of the AHCI controller in use
 	scsi := map[string]bool{}             // controllers that are there
+	if o.NetBoot {
+		bootIndex = 1
+	}
 	for i, d := range all {
 		id := fmt.Sprintf("drive%d", i)
 		format := d.Format

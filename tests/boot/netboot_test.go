@@ -104,7 +104,7 @@ func TestNetboot(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			vm, err := boot.Start(t.Context(), boot.Options{QEMU: n.qemu, Firmware: c.firmware, Limit: 4 * time.Minute, Idle: 2 * time.Minute,
-				Drives: []boot.Drive{{Path: blankDisk(t, 64<<20)}}, Extra: append(n.card(c.mac, c.rom), c.extra...), Artifacts: artifacts(t)})
+				NetBoot: true, Extra: append(n.card(c.mac, c.rom), c.extra...), Artifacts: artifacts(t)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -118,7 +118,7 @@ func TestNetboot(t *testing.T) {
 			t.Logf("prompt after %.1f s", vm.Elapsed().Seconds())
 			run(t, vm, "dmesg -n 1")
 			line := run(t, vm, "cat /proc/cmdline")
-			for _, want := range []string{"test.machine=" + c.machine, "ashlar.memory=40%", "ashlar.report=http://192.0.2.1/m/" + strings.ReplaceAll(c.mac, ":", "-") + "/report"} {
+			for _, want := range []string{"test.machine=" + c.machine, "ashlar.memory=40%", "ashlar.report=http://10.0.2.2/m/" + strings.ReplaceAll(c.mac, ":", "-") + "/report"} {
 				if !strings.Contains(line, want) {
 					t.Errorf("the command line has no %s:\n%s", want, line)
 				}
@@ -142,4 +142,73 @@ func blankDisk(t *testing.T, size int64) string {
 		t.Fatal(err)
 	}
 	return disk
+}
+
+const rackList = `version: 1
+unknown: ignore
+answers: answers.yaml
+machines:
+  - {name: one, match: {mac: "52:54:00:00:01:01"}, hostname: one}
+  - {name: two, match: {serial: "RACK-2"}, hostname: two}
+`
+
+// Two bare machines are installed at once over the network, without a hand on
+// them, and start from their disks afterwards, though the network comes first
+// in their firmware's order. A third, which nobody knows, gets nothing.
+func TestNetbootInstalls(t *testing.T) {
+	published := built(t, "ASHLAR_REPO", "repo")
+	n := newNetwork(t)
+	dir := t.TempDir()
+	for name, text := range map[string]string{"machines.yaml": rackList, "answers.yaml": strings.Replace(answers, "path: /dev/vda, ", "", 1)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server := serveNetboot(t, n, "--machines", filepath.Join(dir, "machines.yaml"), "--state", filepath.Join(dir, "state.json"))
+	program, err := pkgtool()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What the image names as its repository.
+	n.start(n.name, program, "repo", "serve", published, "--quiet", "--listen", n.address+":8080").waitFor(t, "8080")
+
+	var machines sync.WaitGroup
+	for _, c := range []struct {
+		name, mac string
+		firmware  boot.Firmware
+		rom       bool
+		extra     []string
+	}{
+		{"one", "52:54:00:00:01:01", boot.BIOS, true, nil},
+		{"two", "52:54:00:00:01:02", boot.UEFI, false, []string{"-smbios", "type=1,serial=RACK-2"}},
+	} {
+		o := boot.Options{QEMU: n.qemu, Firmware: c.firmware, Limit: 15 * time.Minute, Idle: 5 * time.Minute, Reboot: true, SMP: 1, NetBoot: true,
+			Drives: []boot.Drive{{Path: blankDisk(t, 2<<30), Boot: true}}, Extra: append(n.card(c.mac, c.rom), c.extra...),
+			Artifacts: filepath.Join(artifacts(t), c.name)}
+		machines.Go(func() {
+			vm, err := boot.Start(t.Context(), o)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer vm.Close()
+			if _, err := vm.Expect(t.Context(), regexp.MustCompile(`installed \d+ packages on /dev/vda`)); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+				return
+			}
+			t.Logf("%s: installed after %.1f s", c.name, vm.Elapsed().Seconds())
+			if _, err := vm.ExpectPrompt(t.Context(), regexp.MustCompile(c.name+` login: $`)); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+				return
+			}
+			t.Logf("%s: started from its disk after %.1f s", c.name, vm.Elapsed().Seconds())
+		})
+	}
+	machines.Wait()
+	for mac, name := range map[string]string{"52:54:00:00:01:01": "one", "52:54:00:00:01:02": "two"} {
+		got := server.status(t)[mac]
+		if got.Name != name || got.Phase != netboot.Local || got.Starts != 1 || got.Finished.IsZero() {
+			t.Errorf("status: %+v", got)
+		}
+	}
 }

@@ -30,7 +30,7 @@ func newNetwork(t *testing.T) *network {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make networks")
 	}
-	n := &network{t: t, name: fmt.Sprintf("ashlar-%d", os.Getpid()), address: "192.0.2.1"}
+	n := &network{t: t, name: fmt.Sprintf("ashlar-%d", os.Getpid()), address: "10.0.2.2"}
 	other := n.name + "-dhcp"
 	for _, space := range []string{n.name, other} {
 		command(t, "ip", "netns", "add", space)
@@ -42,11 +42,11 @@ func newNetwork(t *testing.T) *network {
 	} {
 		n.ip(line)
 	}
-	for _, line := range []string{"link set lo up", "addr add 192.0.2.2/24 dev eth0", "link set eth0 up"} {
+	for _, line := range []string{"link set lo up", "addr add 10.0.2.3/24 dev eth0", "link set eth0 up"} {
 		command(t, "ip", append([]string{"-n", other}, strings.Fields(line)...)...)
 	}
 	n.start(other, "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--interface=eth0", "--bind-interfaces", "--user=root", "--pid-file=",
-		"--dhcp-leasefile="+filepath.Join(t.TempDir(), "leases"), "--dhcp-range=192.0.2.100,192.0.2.199,255.255.255.0,1h", "--dhcp-no-override", "--log-facility=-")
+		"--dhcp-leasefile="+filepath.Join(t.TempDir(), "leases"), "--dhcp-range=10.0.2.100,10.0.2.199,255.255.255.0,1h", "--dhcp-no-override", "--log-facility=-")
 	n.qemu = filepath.Join(t.TempDir(), "qemu")
 	script := fmt.Sprintf("#!/bin/sh\nexec ip netns exec %s qemu-system-x86_64 \"$@\"\n", n.name)
 	if err := os.WriteFile(n.qemu, []byte(script), 0o755); err != nil {

@@ -81,6 +81,10 @@ type Options struct {
 	NetCard string
 	Forward []Forward
 
+	// NetBoot says that Extra has a network card which the firmware tries first
+	// (bootindex=0).
+	NetBoot bool
+
 	// FirmwareFiles appear under /sys/firmware/qemu_fw_cfg; names start with opt/.
 	FirmwareFiles map[string]string
 

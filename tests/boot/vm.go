@@ -63,7 +63,7 @@ func Start(ctx context.Context, options Options) (*VM, error) {
 	if err != nil {
 		return nil, err
 	}
-	if options.Image == "" && options.Kernel == "" && len(options.Drives) == 0 {
+	if options.Image == "" && options.Kernel == "" && len(options.Drives) == 0 && !options.NetBoot {
 		return nil, fault.Errorf(fault.Usage, "nothing to boot: name an image, a kernel or a drive")
 	}
 	accelerator, err := accelerator(ctx, options)
