@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"ashlar/installer"
 	"ashlar/installer/report"
 	"ashlar/installer/ui"
+	"ashlar/pkgtool/client"
 	"ashlar/pkgtool/durable"
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/system"
@@ -93,10 +95,12 @@ func (a *App) installerFacts(ctx context.Context) (ui.Facts, error) {
 	if !slices.Contains(facts.Packages, "grub") {
 		facts.Packages = append(facts.Packages, "grub")
 	}
-	offers, err := a.offers(ctx)
+	offers, err := a.freshOffers(ctx)
 	if err != nil {
 		// Without a network the system can still be installed from a medium.
-		a.Say("no repository could be asked, so nothing is offered besides: %v", err)
+		a.Say("not all repositories could be asked what they offer besides: %s", printable(err.Error()))
+	}
+	if offers == nil {
 		return facts, nil
 	}
 	for _, name := range offered {
@@ -108,6 +112,28 @@ func (a *App) installerFacts(ctx context.Context) (ui.Facts, error) {
 		}
 	}
 	return facts, nil
+}
+
+// refreshFor is how long the repositories may take to say what they offer, while a
+// person waits.
+const refreshFor = 30 * time.Second
+
+// freshOffers asks the repositories now. With an error there can still be
+// something to choose from.
+func (a *App) freshOffers(ctx context.Context) (*client.Client, error) {
+	dirs := client.DirsOf(a.Root)
+	configs, err := client.LoadConfigs(dirs.Config)
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.Open(configs, dirs, client.Options{AllowStale: true, Warn: func(err error) { a.Say("%s", printable(err.Error())) }})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, refreshFor)
+	defer cancel()
+	_, err = c.Refresh(ctx)
+	return c, err
 }
 
 // installFrom installs as an answer file says, without a question, showing
