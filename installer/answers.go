@@ -67,7 +67,7 @@ func (a *Answers) Validate() error {
 		bad("system.root_password_hash is not a crypt(3) hash; make one with: openssl passwd -6")
 	}
 	if len(a.Packages) == 0 {
-		bad("packages is empty; a bootable system needs at least a kernel, grub and an init")
+		bad("packages is empty; a bootable system needs at least a kernel, ashlar-loader and an init")
 	}
 	a.Storage.validate(bad)
 	if a.Boot.Cmdline == "" {

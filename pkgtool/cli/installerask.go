@@ -92,8 +92,8 @@ func (a *App) installerFacts(ctx context.Context) (ui.Facts, error) {
 			facts.Packages = append(facts.Packages, r.Name)
 		}
 	}
-	if !slices.Contains(facts.Packages, "grub") {
-		facts.Packages = append(facts.Packages, "grub")
+	if !slices.Contains(facts.Packages, "ashlar-loader") {
+		facts.Packages = append(facts.Packages, "ashlar-loader")
 	}
 	offers, err := a.freshOffers(ctx)
 	if err != nil {
@@ -149,6 +149,10 @@ func (a *App) installFrom(ctx context.Context, file string, plain bool, r *repor
 		return err
 	}
 	showInstallation(a.messages(), plan)
+	passphrase, err := a.passphrase(plan)
+	if err != nil {
+		return err
+	}
 	progress := ui.NewProgress(a.messages(), plain)
 	defer progress.End()
 	step := ""
@@ -165,7 +169,7 @@ func (a *App) installFrom(ctx context.Context, file string, plain bool, r *repor
 		r.Progress(ctx, report.Message{Phase: report.Installing, Step: step, Done: done, Total: total})
 	}
 	begin("fetch packages")
-	prepared, err := installer.Prepare(ctx, a.Root, plan.Packages, os.Args, func(what string, done, total int64) {
+	prepared, err := installer.Prepare(ctx, a.Root, plan, os.Args, func(what string, done, total int64) {
 		begin(what + " packages")
 		update(done, total)
 	})
@@ -174,13 +178,13 @@ func (a *App) installFrom(ctx context.Context, file string, plain bool, r *repor
 	}
 	defer prepared.Close()
 	err = installer.Apply(ctx, plan, installer.Options{
-		Packages: prepared.Packages, Settings: filepath.Join(a.Root, "etc/pkgtool"), Command: os.Args, Progress: begin, Copied: update})
+		Packages: prepared.Packages, Tools: prepared.Tools, Passphrase: passphrase, Settings: filepath.Join(a.Root, "etc/pkgtool"), Command: os.Args, Progress: begin, Copied: update})
 	if err != nil {
 		return err
 	}
 	progress.End()
 	return a.Print(plan, func(w io.Writer) {
-		fmt.Fprintf(w, "installed %d packages on %s; take the medium out and start the machine again\n", len(prepared.Packages), plan.Disk.Path)
+		fmt.Fprintf(w, "installed %d packages on %s; take the medium out and start the machine again\n", len(prepared.Packages), strings.Join(plan.Paths(), " and "))
 	})
 }
 
