@@ -188,3 +188,57 @@ func mappedName(device string) string {
 	}
 	return mapped
 }
+
+// udevd is what a system with udev has.
+const udevd = "/usr/lib/systemd/systemd-udevd"
+
+// tellUdev leaves what udev's rules of LVM (10-dm.rules, 69-dm-lvm.rules) look for
+// in its database: that these arrays and volumes were brought up properly, before
+// udev was there. Without it they take no notice of them, nor of what lies on them.
+func tellUdev() error {
+	if unix.Access(root+udevd, unix.X_OK) != nil {
+		return nil
+	}
+	names, err := listDir("/sys/class/block")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		words := udevWords(name)
+		if words == "" {
+			continue
+		}
+		number, err := readFile("/sys/class/block/"+name+"/dev", 64)
+		if err != nil {
+			return err
+		}
+		if err := writeFile("/run/udev/data/b"+strings.TrimSpace(string(number)), words); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// udevWords is the record of a device in udev's database, if it needs one.
+func udevWords(name string) string {
+	switch {
+	case strings.HasPrefix(name, "dm-"):
+		return "E:DM_UDEV_PRIMARY_SOURCE_FLAG=1\nE:DM_UDEV_RULES_VSN=2\n"
+	case strings.HasPrefix(name, "md"):
+		return "E:LVM_MD_PV_ACTIVATED=1\n"
+	}
+	return ""
+}
+
+func writeFile(name, text string) error {
+	if err := makeDirs(name[:strings.LastIndexByte(name, '/')]); err != nil {
+		return err
+	}
+	fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return wrap("write "+name, err)
+	}
+	_, err = unix.Write(fd, []byte(text))
+	unix.Close(fd)
+	return wrap("write "+name, err)
+}

@@ -89,7 +89,7 @@ func findRoot(p *parameters, hardware *drivers) error {
 			return err
 		}
 		recoverSystem()
-		return nil
+		return tellUdev()
 	}
 	if brought := "/" + p.root; unix.Access(brought, unix.R_OK) == nil {
 		say("the system came with the kernel")
