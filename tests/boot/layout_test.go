@@ -31,7 +31,7 @@ var all = layout{
 	storage: "{layout: raid1+luks+lvm, filesystem: xfs, swap: 128M, disks: [{serial: first}, {serial: second}], luks: {passphrase: \"" + diskPassphrase + "\"}}",
 	check: []string{
 		"grep -q 'md127 : active raid1' /proc/mdstat", "grep -q '\\[UU\\]' /proc/mdstat || grep -q 'resync\\|recovery' /proc/mdstat",
-		"dmsetup table | grep -q crypt", "lvs --noheadings -o lv_name | grep -q root", "grep -q ^/dev/ /proc/swaps",
+		"ls /dev/mapper | grep -q ^luks-", "lvs --noheadings -o lv_name | grep -q root", "grep -q ^/dev/ /proc/swaps",
 	},
 }
 
@@ -44,7 +44,7 @@ var matrix = []layout{
 	{name: "lvm-xfs", disks: 1, root: "xfs", firmware: both, storage: "{layout: lvm, filesystem: xfs, swap: 64M, disk: {serial: first}}",
 		check: []string{"grep -q ^/dev/ /proc/swaps", "lvs --noheadings -o vg_name | grep -q ashlar-node1"}},
 	{name: "raid1", disks: 2, root: "ext4", firmware: both, storage: "{layout: raid1, disks: [{serial: first}, {serial: second}]}", check: []string{"grep -q 'active raid1' /proc/mdstat"}},
-	{name: "luks", disks: 1, root: "ext4", firmware: both, storage: "{layout: luks, disk: {serial: first}, luks: {passphrase_file: /root/secret}}", check: []string{"dmsetup table | grep -q crypt"}},
+	{name: "luks", disks: 1, root: "ext4", firmware: both, storage: "{layout: luks, disk: {serial: first}, luks: {passphrase_file: /root/secret}}", check: []string{"ls /dev/mapper | grep -q ^luks-"}},
 }
 
 // A machine whose root stands on an array, encryption and logical volumes at once

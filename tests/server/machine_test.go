@@ -50,6 +50,15 @@ type machine struct {
 // lets us in.
 func start(t *testing.T, o boot.Options) *machine {
 	t.Helper()
+	m := begin(t, o)
+	m.waitForLogin()
+	t.Logf("login over SSH after %.1f s with %s", m.Elapsed().Seconds(), m.Accelerator())
+	return m
+}
+
+// begin is start without the wait.
+func begin(t *testing.T, o boot.Options) *machine {
+	t.Helper()
 	dir := t.TempDir()
 	m := &machine{t: t, key: filepath.Join(dir, "key"), port: freePort(t)}
 	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", m.key).CombinedOutput(); err != nil {
@@ -83,8 +92,6 @@ func start(t *testing.T, o boot.Options) *machine {
 		}
 		m.Close()
 	})
-	m.waitForLogin()
-	t.Logf("login over SSH after %.1f s with %s", m.Elapsed().Seconds(), m.Accelerator())
 	return m
 }
 
