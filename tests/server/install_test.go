@@ -22,7 +22,6 @@ system: {hostname: node1}
 packages: [linux-server, ashlar-loader, ashlar-firstboot, server-base, openssh-server, pkgtool]
 storage:
   layout: raid1+luks+lvm
-  filesystem: xfs
   swap: 256M
   disks: [{id: virtio-first}, {id: virtio-second}]
   luks: {passphrase: "open sesame"}
@@ -79,7 +78,7 @@ pkgtool installer plan answers.yaml`)
 		t.Errorf("failed units:\n%s", failed)
 	}
 	got := m.run("findmnt -no SOURCE,FSTYPE /; cat /proc/swaps /proc/mdstat; lsblk -o NAME,TYPE,FSTYPE")
-	for _, want := range []string{"/dev/mapper/ashlar--node1-root xfs", "/dev/dm-", "active raid1", "crypto_LUKS"} {
+	for _, want := range []string{"/dev/mapper/ashlar--node1-root ext4", "/dev/dm-", "active raid1", "crypto_LUKS"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s in:\n%s", want, got)
 		}
