@@ -3,7 +3,6 @@ package iso
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 
 	"ashlar/iso/tree"
 
-	kgzip "github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -29,7 +27,8 @@ func (a *assembly) writeTar(o *output) error {
 	if err != nil {
 		return err
 	}
-	z, err := zstd.NewWriter(o, zstd.WithEncoderLevel(zstdLevels[a.Image.Compression]), zstd.WithEncoderConcurrency(1))
+	z, err := zstd.NewWriter(o, zstd.WithEncoderLevel(zstdLevels[a.Image.Compression]),
+		zstd.WithWindowSize(tarWindow), zstd.WithConcurrentBlocks(true), zstd.WithEncoderConcurrency(max(a.Workers, 2)))
 	if err != nil {
 		return err
 	}
@@ -39,6 +38,10 @@ func (a *assembly) writeTar(o *output) error {
 	}
 	return z.Close()
 }
+
+// tarWindow is how far back a tar's compression looks; four times as much is
+// compressed at once on each core.
+const tarWindow = 4 << 20
 
 var zstdLevels = map[string]zstd.EncoderLevel{"default": zstd.SpeedDefault, "better": zstd.SpeedBetterCompression, "best": zstd.SpeedBestCompression}
 
@@ -68,14 +71,12 @@ func (a *assembly) writeOCI(o *output) error {
 	}
 	defer layer.Close()
 	packed, plain := sha256.New(), sha256.New()
-	z, err := kgzip.NewWriterLevel(io.MultiWriter(layer, packed), gzip.DefaultCompression)
+	z := newMembers(a.ctx, io.MultiWriter(layer, packed), a.Workers)
+	err = writeTar(a.ctx, io.MultiWriter(z, plain), entries)
+	if e := z.Close(); e != nil {
+		err = e
+	}
 	if err != nil {
-		return err
-	}
-	if err := writeTar(a.ctx, io.MultiWriter(z, plain), entries); err != nil {
-		return err
-	}
-	if err := z.Close(); err != nil {
 		return err
 	}
 	size, err := layer.Seek(0, io.SeekCurrent)
