@@ -28,7 +28,7 @@ const own = example + `timezone: Europe/Berlin
 locale: C.UTF-8
 keymap: de
 branding: {name: Mine, id: mine, version: "7", issue: Welcome}
-disk: {size: 200M}
+disk: {size: 400M}
 services: {enable: [sshd.service], disable: [other.timer], mask: [bad.service]}
 users:
   - {name: root, password_hash: "$6$salt$hash"}
@@ -131,7 +131,7 @@ func TestDisks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const start, end = 66 << 20, 1 << 20
+	const start, end = 258 << 20, 1 << 20
 	root := filepath.Join(t.TempDir(), "root")
 	if err := os.WriteFile(root, b[start:len(b)-end], 0o644); err != nil {
 		t.Fatal(err)
@@ -164,7 +164,7 @@ func TestDiskSize(t *testing.T) {
 	if res.Size != 3<<30 {
 		t.Errorf("%d bytes", res.Size)
 	}
-	r := request(t, example+"disk: {size: 70M}\n")
+	r := request(t, example+"disk: {size: 262M}\n")
 	r.Format, r.Output = "raw", filepath.Join(t.TempDir(), "x.raw")
 	if _, err := Build(t.Context(), r); err == nil || !strings.Contains(err.Error(), "too small") {
 		t.Errorf("error %v", err)

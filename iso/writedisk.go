@@ -11,12 +11,16 @@ import (
 	"ashlar/iso/disk"
 	"ashlar/iso/ext4"
 	"ashlar/iso/tree"
+	"ashlar/pkgtool/loader"
 )
 
 const (
 	gib       = 1 << 30
 	diskFree  = gib // on a disk whose size is not given
 	rootLabel = "ashlar-root"
+
+	loaderPackage   = "ashlar-loader" // keeps the EFI system partition up to date
+	firstGeneration = 1               // what an image is
 )
 
 func (a *assembly) writeRaw(o *output) error { return a.makeDisk(o.f) }
@@ -59,12 +63,13 @@ func (a *assembly) makeDisk(f *os.File) error {
 		return err
 	}
 	l := &disk.Layout{Name: string(a.record), Time: a.epoch}
-	for name, into := range map[string]*[]byte{"boot.img": &l.Boot, "core.img": &l.Core, "BOOTX64.EFI": &l.EFI} {
+	var efi []byte
+	for name, into := range map[string]*[]byte{"boot.img": &l.Boot, "core.img": &l.Core, "BOOTX64.EFI": &efi} {
 		if *into, err = read(loader, bootDir+name, maxBootFile); err != nil {
 			return err
 		}
 	}
-	entries, err := a.diskEntries(l)
+	entries, err := a.diskEntries(l, efi)
 	if err != nil {
 		return err
 	}
@@ -92,27 +97,50 @@ func (a *assembly) makeDisk(f *os.File) error {
 	return l.Write(a.ctx, f)
 }
 
-// diskEntries are the files of a system that starts from its own disk.
-func (a *assembly) diskEntries(l *disk.Layout) ([]tree.Entry, error) {
+// diskEntries are the files of a system that starts from its own disk. What it
+// starts with is on the EFI system partition, an entry for each generation, if the
+// image has what keeps that up to date; else it is a kernel that stays as it is.
+func (a *assembly) diskEntries(l *disk.Layout, efi []byte) ([]tree.Entry, error) {
 	entries, err := a.entries()
 	if err != nil {
 		return nil, err
 	}
+	about, err := a.about("var/lib/ashlar/image/")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := byName(a.Packages, loaderPackage); err != nil {
+		return a.fixedKernel(l, efi, entries, about)
+	}
+	cmdline := "root=UUID=" + l.UUID("file system") + " " + a.Image.Cmdline
+	entries, err = overlay(entries, append(about, a.file("var/lib/ashlar/image/manifest.json", 0o444, a.record),
+		a.file(loader.CmdlinePath, 0o644, []byte(cmdline+"\n")),
+		a.file(loader.PartitionsPath, 0o644, []byte(loader.VolumeID(l.VolumeID())+"\n"))))
+	if err != nil {
+		return nil, err
+	}
+	view, err := tree.FS(entries)
+	if err != nil {
+		return nil, err
+	}
+	l.ESP, err = loader.New(a.ctx, view, efi, firstGeneration, cmdline)
+	return entries, err
+}
+
+// fixedKernel adds to the files of a disk the kernel that it starts, and boot.
+func (a *assembly) fixedKernel(l *disk.Layout, efi []byte, entries, boot []tree.Entry) ([]tree.Entry, error) {
 	vmlinuz, ram, err := a.bootFiles()
 	if err != nil {
 		return nil, err
 	}
 	kernel, initrd := "boot/vmlinuz-"+a.kernel.release(), ""
 	root := "PARTUUID=" + l.UUID("root")
-	boot, err := a.about("var/lib/ashlar/image/")
-	if err != nil {
-		return nil, err
-	}
 	if len(a.Image.Modules) > 0 {
 		initrd = "boot/initrd-" + a.kernel.release()
 		root = "UUID=" + l.UUID("file system")
 		boot = append(boot, a.file(initrd, 0o600, ram))
 	}
+	l.ESP = []tree.Entry{a.file(loader.LoaderPath, 0o644, efi)}
 	boot = append(boot, a.file(kernel, 0o644, vmlinuz), a.file(ManifestName, 0o444, a.record),
 		a.file(menuPath, 0o644, a.Image.diskMenu(kernel, initrd, root)))
 	return overlay(entries, boot)

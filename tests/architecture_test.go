@@ -37,7 +37,7 @@ var rooms = []struct {
 	{"pkgtool/query", []string{"signing", "pkgtool/pkgfile", "pkgtool/sbom", "repo", "pkgtool/client", "pkgtool/solver", "pkgtool/system"}},
 	{"pkgtool/loader", []string{"pkgtool/system", "iso/cpio", "iso/drivers", "iso/tree"}},
 	{"pkgtool/install", []string{"signing", "pkgtool/pkgfile", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "pkgtool/query"}},
-	{"iso", []string{"signing", "pkgtool/pkgfile", "pkgtool/sbom", "pkgtool/system"}},
+	{"iso", []string{"signing", "pkgtool/pkgfile", "pkgtool/sbom", "pkgtool/system", "pkgtool/loader"}},
 	{"installer", []string{"signing", "pkgtool/pkgfile", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "pkgtool/loader", "pkgtool/install", "iso"}},
 	{"pkgtool/release", []string{"signing", "pkgtool/pkgfile", "pkgtool/build", "repo", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "iso"}},
 	{"tests/boot", nil},

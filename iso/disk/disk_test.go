@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"ashlar/iso/tree"
 	"ashlar/iso/tree/treetest"
 )
 
@@ -88,7 +89,8 @@ func TestReferenceToolReadsFormats(t *testing.T) {
 }
 
 func TestLayout(t *testing.T) {
-	l := &Layout{RootSize: 100 * mib, Boot: noise(512, 3), Core: noise(60000, 4), EFI: noise(700000, 5), Name: "test", Time: 1760000000}
+	l := &Layout{RootSize: 100 * mib, Boot: noise(512, 3), Core: noise(60000, 4), Name: "test", Time: 1760000000,
+		ESP: []tree.Entry{{Path: "EFI/BOOT/BOOTX64.EFI", Size: 700000, Open: tree.Bytes(noise(700000, 5))}}}
 	write := func() string {
 		f, err := os.Create(filepath.Join(t.TempDir(), "disk"))
 		if err != nil {
@@ -106,8 +108,8 @@ func TestLayout(t *testing.T) {
 	p := write()
 	table := strings.ToLower(treetest.Tool(t, "partx", "--raw", "--output", "NR,START,END,NAME,UUID,TYPE", p))
 	for _, want := range []string{fmt.Sprint("1 2048 4095 ashlar-bios-boot ", l.UUID("bios-boot"), " 21686148-6449-6e6f-744e-656564454649"),
-		fmt.Sprint("2 4096 135167 ashlar-esp ", l.UUID("esp"), " c12a7328-f81f-11d2-ba4b-00a0c93ec93b"),
-		fmt.Sprint("3 135168 339967 ashlar-root ", l.UUID("root"), " 4f68bce3-e8cd-4db1-96e7-fbcaf984b709")} {
+		fmt.Sprint("2 4096 528383 ashlar-esp ", l.UUID("esp"), " c12a7328-f81f-11d2-ba4b-00a0c93ec93b"),
+		fmt.Sprint("3 528384 733183 ashlar-root ", l.UUID("root"), " 4f68bce3-e8cd-4db1-96e7-fbcaf984b709")} {
 		if !strings.Contains(table, want) {
 			t.Errorf("no %s in\n%s", want, table)
 		}

@@ -19,7 +19,7 @@ const (
 	sectorSize = 512
 	mib        = 1 << 20
 	biosSize   = 1 * mib
-	espSize    = 64 * mib
+	espSize    = 256 * mib // for the kernels of several generations
 	biosAt     = 1 * mib
 	espAt      = biosAt + biosSize
 	rootAt     = espAt + espSize
@@ -28,12 +28,12 @@ const (
 
 // Layout is what a disk is made of.
 type Layout struct {
-	RootSize int64  // bytes of the root partition, whole MiB
-	Boot     []byte // GRUB's boot.img
-	Core     []byte // GRUB's core.img
-	EFI      []byte // GRUB's BOOTX64.EFI
-	Name     string // from which all identities are derived
-	Time     int64  // seconds since 1970
+	RootSize int64        // bytes of the root partition, whole MiB
+	Boot     []byte       // GRUB's boot.img
+	Core     []byte       // GRUB's core.img
+	Name     string       // from which all identities are derived
+	Time     int64        // seconds since 1970
+	ESP      []tree.Entry // files of the EFI system partition
 }
 
 // Size is the disk's size in bytes.
@@ -87,10 +87,14 @@ func (l *Layout) Write(ctx context.Context, f backend.WritableFile) error {
 	return err
 }
 
-func (l *Layout) writeESP(ctx context.Context, w io.WriterAt) error {
+// VolumeID is the id of the EFI system partition's file system.
+func (l *Layout) VolumeID() uint32 {
 	id := l.ID("esp")
-	esp, err := fat.New([]tree.Entry{{Path: "EFI/BOOT/BOOTX64.EFI", Size: int64(len(l.EFI)), Open: tree.Bytes(l.EFI)}},
-		fat.Options{Label: "ASHLAR-ESP", VolumeID: uint32(id[0])<<24 | uint32(id[1])<<16 | uint32(id[2])<<8 | uint32(id[3]), Time: time.Unix(l.Time, 0), Size: espSize})
+	return uint32(id[0])<<24 | uint32(id[1])<<16 | uint32(id[2])<<8 | uint32(id[3])
+}
+
+func (l *Layout) writeESP(ctx context.Context, w io.WriterAt) error {
+	esp, err := fat.New(l.ESP, fat.Options{Label: "ASHLAR-ESP", VolumeID: l.VolumeID(), Time: time.Unix(l.Time, 0), Size: espSize})
 	if err != nil {
 		return err
 	}

@@ -140,7 +140,7 @@ func TestRefuses(t *testing.T) {
 }
 
 func TestGrowTable(t *testing.T) {
-	l := &disk.Layout{RootSize: 32 << 20, Boot: make([]byte, 512), Core: make([]byte, 2000), EFI: make([]byte, 1000), Name: "x"}
+	l := &disk.Layout{RootSize: 32 << 20, Boot: make([]byte, 512), Core: make([]byte, 2000), Name: "x"}
 	p := filepath.Join(t.TempDir(), "disk")
 	f, err := os.Create(p)
 	if err != nil {
@@ -154,7 +154,7 @@ func TestGrowTable(t *testing.T) {
 	if root, err := growTable(f, 3, l.Size()); root != nil || err != nil {
 		t.Errorf("nothing to gain: %v (%v)", root, err)
 	}
-	const size = 300 << 20
+	const size = 600 << 20
 	f.Truncate(size)
 	root, err := growTable(f, 3, size)
 	if err != nil || root == nil {
