@@ -52,9 +52,10 @@ iso: build/pkgtool
 test: iso
 	@pkgtool/bootstrap.sh test
 	@build/pkgtool image build $(IMAGE) --recipes recipes --out build --format netboot
+	@build/pkgtool image build disk --images tests/boot/testdata --recipes recipes --out build
 	@$(FIND_GO) && $$go vet ./...
 	@$(FIND_GO) && ASHLAR_TEST_NETWORK=1 ASHLAR_ISO=$(CURDIR)/build/ashlar-$(IMAGE).iso ASHLAR_NETBOOT=$(CURDIR)/build/ashlar-$(IMAGE).netboot.tar ASHLAR_REPO=$(CURDIR)/build/repo \
-		$$go test -count=1 -timeout 60m ./...
+		ASHLAR_DISKS=$(CURDIR)/build $$go test -count=1 -timeout 60m ./...
 
 # The server image, booted and looked at from inside and outside.
 test-server: build/pkgtool

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 
 	"ashlar/iso/squashfs"
 	"ashlar/iso/tree"
@@ -32,6 +33,9 @@ type Request struct {
 	// SecureBoot signs what starts an ISO; nil starts only where nobody checks.
 	SecureBoot *SecureBoot
 }
+
+// collectAt is by how many percent the heap may grow before garbage is collected.
+const collectAt = 40
 
 // Result is a finished image.
 type Result struct {
@@ -68,6 +72,9 @@ func Build(ctx context.Context, r Request) (*Result, error) {
 			}
 		}
 	}
+	// Little is alive at a time, but for the tables of the encoders; that the heap grows
+	// to double of it would cost more memory than it saves time.
+	defer debug.SetGCPercent(debug.SetGCPercent(collectAt))
 	if err := a.run(res); err != nil {
 		return nil, fmt.Errorf("image %s: %w", r.Image.Name, err)
 	}
@@ -286,7 +293,7 @@ func (a *assembly) bootFiles() (vmlinuz, ram []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	ram, err = initrd(a.ctx, init, a.kernel, a.Image.Modules, a.epoch)
+	ram, err = initrd(a.ctx, init, a.kernel, a.Image.Modules, initrdLevels[a.Image.Compression], a.epoch)
 	return vmlinuz, ram, err
 }
 

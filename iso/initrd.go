@@ -12,10 +12,14 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
+// initrdLevels are the levels of its compression; firmware is slow at reading, so the
+// least is not the fastest.
+var initrdLevels = map[string]zstd.EncoderLevel{"default": zstd.SpeedBetterCompression, "better": zstd.SpeedBetterCompression, "best": zstd.SpeedBestCompression}
+
 // initrd returns the initial RAM file system: live-init as /init, a console
 // device for the time before /dev is mounted, the drivers asked for, and those
 // that a medium or a root can need.
-func initrd(ctx context.Context, liveInit []byte, k *kernel, modules []string, epoch int64) ([]byte, error) {
+func initrd(ctx context.Context, liveInit []byte, k *kernel, modules []string, level zstd.EncoderLevel, epoch int64) ([]byte, error) {
 	lists, err := drivers.Open(k.read)
 	if err != nil {
 		return nil, err
@@ -37,7 +41,7 @@ func initrd(ctx context.Context, liveInit []byte, k *kernel, modules []string, e
 		entries[i].ModTime = epoch
 	}
 	var b bytes.Buffer
-	z, err := zstd.NewWriter(&b, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1))
+	z, err := zstd.NewWriter(&b, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		return nil, err
 	}

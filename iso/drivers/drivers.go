@@ -14,8 +14,10 @@
 package drivers
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"sort"
@@ -113,11 +115,12 @@ func (k *Kernel) Entries(names, folders []string, epoch int64) ([]tree.Entry, er
 	}
 	sort.Strings(sorted)
 	for _, file := range sorted {
-		content, err := k.read(file)
+		module, err := k.module(file)
 		if err != nil {
 			return nil, err
 		}
-		add(inRAM(file), content)
+		module.ModTime = epoch
+		entries = append(entries, module)
 		needs.WriteString(inRAM(file))
 		// depmod names what is nearest first; what they need stands at the end.
 		for i := len(k.needs[file]) - 1; i >= 0; i-- {
@@ -134,6 +137,16 @@ func (k *Kernel) Entries(names, folders []string, epoch int64) ([]tree.Entry, er
 	add("needs", []byte(needs.String()))
 	add("alias", []byte(alias.String()))
 	return entries, nil
+}
+
+// module is a module in its place. Its content is read again when it is written,
+// for all modules together are large.
+func (k *Kernel) module(file string) (tree.Entry, error) {
+	content, err := k.read(file)
+	return tree.Entry{Path: "modules/" + inRAM(file), Perm: 0o644, Size: int64(len(content)), Open: func() (io.ReadCloser, error) {
+		content, err := k.read(file)
+		return io.NopCloser(bytes.NewReader(content)), err
+	}}, err
 }
 
 // choose adds a file and all that it needs.

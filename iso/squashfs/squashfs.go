@@ -96,7 +96,8 @@ func Write(ctx context.Context, out io.WriterAt, entries []tree.Entry, opt Optio
 	if err != nil {
 		return 0, err
 	}
-	small, err := newEncoder(opt.Level, metadataSize)
+	// Blocks of metadata are too small for the tables of Best to gain anything.
+	small, err := newEncoder(Better, metadataSize)
 	if err != nil {
 		return 0, err
 	}
