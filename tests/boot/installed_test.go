@@ -28,8 +28,13 @@ storage:
 // bootInstalled boots a machine from its disk alone and logs in.
 func bootInstalled(t *testing.T, disk string, firmware boot.Firmware) *boot.VM {
 	t.Helper()
+	return bootDrive(t, boot.Drive{Path: disk, Boot: true}, firmware)
+}
+
+func bootDrive(t *testing.T, drive boot.Drive, firmware boot.Firmware) *boot.VM {
+	t.Helper()
 	vm, err := boot.Start(t.Context(), boot.Options{
-		Firmware: firmware, Net: true, Drives: []boot.Drive{{Path: disk, Boot: true}},
+		Firmware: firmware, Net: true, Drives: []boot.Drive{drive},
 		Limit: 4 * time.Minute, Idle: 90 * time.Second, Artifacts: artifacts(t),
 	})
 	if err != nil {
