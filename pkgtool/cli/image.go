@@ -126,6 +126,9 @@ func printImage(w io.Writer, r *release.Result) {
 	if r.Medium != nil {
 		fmt.Fprintf(w, "medium      %d packages on the ISO, from %s\n", r.Medium.Packages, r.Medium.Folder)
 	}
+	for _, p := range r.Phases {
+		fmt.Fprintf(w, "%7.1f s   %s\n", p.Seconds, p.Step)
+	}
 	if r.Boot != "" {
 		fmt.Fprintf(w, "boot it     %s\n", bootCommand(r.Boot))
 	}

@@ -48,6 +48,7 @@ type Result struct {
 	Publication *repo.Publication `json:"publication"`
 	Medium      *Medium           `json:"medium,omitempty"`   // the repository on the ISO, if it has one
 	Installed   []string          `json:"installed"`          // packages in the image, name and version
+	Phases      []Phase           `json:"phases"`             // what took how long, in order
 	KeyMade     string            `json:"key_made,omitempty"` // fingerprint, if the user had no key
 	Boot        string            `json:"boot,omitempty"`     // the command that starts the image
 }
@@ -55,8 +56,12 @@ type Result struct {
 // Image builds, signs, publishes and assembles.
 func Image(ctx context.Context, o Options) (*Result, error) {
 	r := &release{Options: o, result: &Result{}}
-	if r.Progress == nil {
-		r.Progress = func(string) {}
+	var took phases
+	r.Progress = func(step string) {
+		took.begin(step)
+		if o.Progress != nil {
+			o.Progress(step)
+		}
 	}
 	if r.Keys == "" {
 		r.Keys = signing.DefaultDir()
@@ -66,6 +71,8 @@ func Image(ctx context.Context, o Options) (*Result, error) {
 			return nil, err
 		}
 	}
+	took.begin("")
+	r.result.Phases = took.list
 	return r.result, nil
 }
 
