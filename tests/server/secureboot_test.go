@@ -58,20 +58,13 @@ func TestSecureBoot(t *testing.T) {
 	}
 	kernel := regexp.MustCompile(`Linux version|Decompressing Linux`)
 	for path, refused := range map[string]*regexp.Regexp{
-		"/boot/grub/esp.img":  regexp.MustCompile(`Access Denied|Security Violation`), // the firmware, of the boot loader
-		"/boot/grub/grub.cfg": regexp.MustCompile(`bears no signature of this machine's owner`),
-		"/boot/vmlinuz":       regexp.MustCompile(`bad signature`),
-		"/boot/initrd.img":    regexp.MustCompile(`bad signature`),
+		"EFI/BOOT/BOOTX64.EFI": regexp.MustCompile(`Access Denied|Security Violation`), // the firmware, of the boot loader
+		"/boot/grub/grub.cfg":  regexp.MustCompile(`bears no signature of this machine's owner`),
+		"/boot/vmlinuz":        regexp.MustCompile(`bad signature`),
+		"/boot/initrd.img":     regexp.MustCompile(`bad signature`),
 	} {
 		t.Run("changed "+path, func(t *testing.T) {
-			extracted := filepath.Join(t.TempDir(), "file")
-			if out, err := exec.Command("xorriso", "-indev", iso, "-osirrox", "on", "-extract", path, extracted).CombinedOutput(); err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			file, err := os.ReadFile(extracted)
-			if err != nil {
-				t.Fatal(err)
-			}
+			file := content(t, iso, path)
 			at := bytes.Index(whole, file)
 			if at < 0 {
 				t.Fatal("the file does not lie in one piece")
@@ -96,4 +89,31 @@ func TestSecureBoot(t *testing.T) {
 			}
 		})
 	}
+}
+
+// content returns a file of the medium, or without a leading slash one of its EFI
+// system partition.
+func content(t *testing.T, iso, path string) []byte {
+	t.Helper()
+	extracted := filepath.Join(t.TempDir(), "file")
+	run := func(words ...string) {
+		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", words, err, out)
+		}
+	}
+	onMedium := path
+	if path[0] != '/' {
+		onMedium = "/boot/grub/esp.img"
+	}
+	run("xorriso", "-indev", iso, "-osirrox", "on", "-extract", onMedium, extracted)
+	if path != onMedium {
+		partition := extracted
+		extracted += ".inner"
+		run("mcopy", "-i", partition, "::"+path, extracted)
+	}
+	data, err := os.ReadFile(extracted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
