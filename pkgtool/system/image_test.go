@@ -186,8 +186,16 @@ func TestUsersAreMadeBeforeTheirFiles(t *testing.T) {
 	}
 	t.Run("together", func(t *testing.T) {
 		root := t.TempDir()
-		install(t, root, names, server)
+		p := install(t, root, names, server)
 		check(t, root)
+		// a trigger sees one of the two texts that were planned
+		seen := map[string]int{}
+		for _, f := range p.triggerFiles(root) {
+			seen[f.Path]++
+		}
+		if seen["etc/passwd"] != 1 || seen["etc/group"] != 1 {
+			t.Errorf("triggers see %v", seen)
+		}
 	})
 	t.Run("later", func(t *testing.T) {
 		root := t.TempDir()

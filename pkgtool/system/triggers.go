@@ -87,6 +87,9 @@ func (p *Plan) triggerFiles(root string) []trigger.File {
 		files = append(files, trigger.File{Path: o.Path, Type: pkgfile.TypeDir, Mode: o.Mode, UID: o.UID, GID: o.GID})
 	}
 	for _, f := range p.staged {
+		if p.moves[p.stagedAt[f.to]].Staged != f.number {
+			continue // something else comes in its place, as new accounts do
+		}
 		t := trigger.File{Path: f.to, Type: pkgfile.TypeFile, Source: filepath.Join(root, stagedPath(f.number))}
 		switch {
 		case f.like != nil:
