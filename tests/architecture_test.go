@@ -39,7 +39,7 @@ var rooms = []struct {
 	{"pkgtool/install", []string{"signing", "pkgtool/pkgfile", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "pkgtool/query"}},
 	{"iso", []string{"signing", "pkgtool/pkgfile", "pkgtool/sbom", "pkgtool/system", "pkgtool/loader"}},
 	{"installer", []string{"signing", "pkgtool/pkgfile", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "pkgtool/loader", "pkgtool/install", "iso"}},
-	{"pkgtool/release", []string{"signing", "pkgtool/pkgfile", "pkgtool/build", "repo", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "iso"}},
+	{"pkgtool/release", []string{"signing", "pkgtool/pkgfile", "pkgtool/build", "repo", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "pkgtool/query", "pkgtool/install", "iso"}},
 	{"tests/boot", nil},
 	{"tests/bench", []string{"signing", "pkgtool/pkgfile", "pkgtool/build", "repo", "pkgtool/solver", "iso"}},
 	{"tests/conformance", []string{"repo"}},

@@ -22,12 +22,14 @@ func installCommand(app *App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "install NAME|FILE|URL...", Short: "Install packages and what they need, as one transaction", Args: cobra.MinimumNArgs(1),
 		Long: `Install packages from the repositories in /etc/pkgtool/repositories.d, and package
-files given by path or URL. A name can carry a condition on the version.
+files given by path or URL. A name can carry a condition on the version. @NAME stands
+for the packages of a group; the groups are in /etc/pkgtool/groups.json.
 
 A package file must be signed by a packager of a repository of this system, or by a
 key of the keyring that --trust names.`,
 		Example: `  pkgtool install nginx
   pkgtool install 'openssl ^3' zlib@1.3.1
+  pkgtool install @containers
   pkgtool install --trust builders.asc ./hello-1.0.0-1.x86_64.ashlar
   pkgtool --root /srv/tree install --yes busybox`,
 		ValidArgsFunction: app.completeAvailable,

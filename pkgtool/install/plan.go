@@ -161,7 +161,11 @@ func (p *Plan) word(ctx context.Context, holds []Hold) error {
 	for _, h := range holds {
 		p.ask.request.Hold = append(p.ask.request.Hold, h.Name)
 	}
-	for _, text := range r.Install {
+	wanted, err := expandGroups(p.session.opts.Root, r.Install)
+	if err != nil {
+		return err
+	}
+	for _, text := range wanted {
 		var d version.Dependency
 		var err error
 		if strings.HasSuffix(text, pkgfile.MediaSuffix) {

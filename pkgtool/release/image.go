@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"ashlar/pkgtool/build/recipe"
 	"ashlar/pkgtool/build/source"
 	"ashlar/pkgtool/fault"
+	"ashlar/pkgtool/install"
 	"ashlar/pkgtool/pkgfile"
 	"ashlar/pkgtool/version"
 	"ashlar/repo"
@@ -279,6 +281,30 @@ func (r *release) assemble(ctx context.Context) error {
 	}
 	r.result.Image = r.result.Images[0]
 	return nil
+}
+
+// groups is the file of the groups whose packages are all in the repository.
+func (r *release) groups(set *packageSet) (tree.Entry, error) {
+	published := map[string]bool{}
+	for _, p := range set.opened {
+		published[p.Manifest().Name] = true
+	}
+	file := install.Groups{Schema: 1, Groups: map[string]install.Group{}}
+	for _, name := range r.Engine.Tree.Groups() {
+		packages, err := r.Engine.Tree.Group(name)
+		if err != nil {
+			return tree.Entry{}, err
+		}
+		if !slices.ContainsFunc(packages, func(p string) bool { return !published[p] }) {
+			file.Groups[name] = install.Group{Summary: r.Engine.Tree.GroupSummary(name), Packages: packages}
+		}
+	}
+	data, err := json.MarshalIndent(file, "", "  ")
+	if err != nil {
+		return tree.Entry{}, err
+	}
+	data = append(data, '\n')
+	return tree.Entry{Path: install.GroupsPath, Perm: 0o644, Size: int64(len(data)), Open: tree.Bytes(data)}, nil
 }
 
 // owner returns whose machines start the image under Secure Boot, nil if it is not

@@ -9,10 +9,10 @@ import (
 	"ashlar/tests/boot"
 )
 
-// answers install the server as the ISO has it.
-const answers = `version: 1
+// offlineAnswers install the server as the ISO has it.
+const offlineAnswers = `version: 1
 system: {hostname: server1}
-packages: [PACKAGES, linux-server, ashlar-loader]
+packages: ["@server", linux-server, ashlar-loader, ashlar-firstboot]
 storage: {layout: lvm, filesystem: xfs, swap: 256M, disk: {serial: first}}
 boot: {cmdline: "console=tty0 console=ttyS0,115200 audit=1 audit_backlog_limit=8192 init_on_alloc=1 slab_nomerge page_alloc.shuffle=1 vsyscall=none"}
 `
@@ -29,11 +29,10 @@ func TestServerInstalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := start(t, boot.Options{Image: iso, Memory: 1536, Limit: 20 * time.Minute, Drives: []boot.Drive{{Path: disk, Serial: "first"}}})
-	// what the live system has, and no repository but the medium's
-	m.run("rm -f $(grep -l http: /etc/pkgtool/repositories.d/*.yaml); cat >/root/answers <<'END'\n" + answers + "END\n" +
-		`sed "s/PACKAGES/$(pkgtool list --explicit | awk '{printf "%s%s", comma, $1; comma = ", "}')/" /root/answers >/root/answers.yaml && pkgtool installer plan /root/answers.yaml`)
+	// no repository but the medium's
+	m.run("rm -f $(grep -l http: /etc/pkgtool/repositories.d/*.yaml); cat >/root/offlineAnswers.yaml <<'END'\n" + offlineAnswers + "END\npkgtool installer plan /root/answers.yaml")
 	begin := time.Now()
-	out, code, err := m.ssh(10*time.Minute, "pkgtool installer run --yes /root/answers.yaml")
+	out, code, err := m.ssh(10*time.Minute, "pkgtool installer run --yes /root/offlineAnswers.yaml")
 	if err != nil || code != 0 {
 		t.Fatalf("the installation ended with %d, %v:\n%s", code, err, out)
 	}

@@ -118,6 +118,9 @@ func (t *Tree) checkGroups() {
 // Groups are the names of all groups, sorted.
 func (t *Tree) Groups() []string { return slices.Sorted(maps.Keys(t.groups)) }
 
+// GroupSummary says what a group is for.
+func (t *Tree) GroupSummary(name string) string { return t.groups[name].Summary }
+
 // Group returns the packages of a group and of the groups in it, sorted, each
 // once.
 func (t *Tree) Group(name string) ([]string, error) {
