@@ -245,7 +245,11 @@ func (r *release) assemble(ctx context.Context) error {
 	trusted := func(repository, name string, data []byte) tree.Entry {
 		return tree.Entry{Path: "etc/pkgtool/trust/" + repository + "/" + name, Perm: 0o644, Size: int64(len(data)), Open: tree.Bytes(data)}
 	}
-	files := []tree.Entry{trusted(r.repositoryName(), "root.json", root.Data), trusted(r.repositoryName(), "timestamp.json", floor)}
+	groups, err := r.groups(set)
+	if err != nil {
+		return err
+	}
+	files := []tree.Entry{trusted(r.repositoryName(), "root.json", root.Data), trusted(r.repositoryName(), "timestamp.json", floor), groups}
 	r.result.Images = nil
 	formats := r.Formats
 	if len(formats) == 0 {
