@@ -30,9 +30,9 @@ func TestServerInstalls(t *testing.T) {
 	}
 	m := start(t, boot.Options{Image: iso, Memory: 1536, Limit: 20 * time.Minute, Drives: []boot.Drive{{Path: disk, Serial: "first"}}})
 	// no repository but the medium's
-	m.run("rm -f $(grep -l http: /etc/pkgtool/repositories.d/*.yaml); cat >/root/offlineAnswers.yaml <<'END'\n" + offlineAnswers + "END\npkgtool installer plan /root/answers.yaml")
+	m.run("rm -f $(grep -l http: /etc/pkgtool/repositories.d/*.yaml); cat >/root/answers.yaml <<'END'\n" + offlineAnswers + "END\npkgtool installer plan /root/answers.yaml")
 	begin := time.Now()
-	out, code, err := m.ssh(10*time.Minute, "pkgtool installer run --yes /root/offlineAnswers.yaml")
+	out, code, err := m.ssh(10*time.Minute, "pkgtool installer run --yes /root/answers.yaml")
 	if err != nil || code != 0 {
 		t.Fatalf("the installation ended with %d, %v:\n%s", code, err, out)
 	}
