@@ -31,6 +31,7 @@ type Options struct {
 	Command    []string                // for the target's history
 	Progress   func(step string)       // called when a step begins; may be nil
 	Copied     func(done, total int64) // bytes of packages written; may be nil
+	LogFile    string                  // log to write anew, also on the target; "" for none; see [LogFile]
 }
 
 // deviceTimeout is how long a partition's device may take to appear after the
@@ -44,6 +45,16 @@ func Apply(ctx context.Context, p *Plan, o Options) (err error) {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
+	log, err := openJournal(o.LogFile)
+	if err != nil {
+		return fmt.Errorf("open the log, nothing was written to a disk: %w", err)
+	}
+	defer func() { err = log.end(err) }()
+	say := o.Progress
+	o.Progress = func(step string) {
+		log.begin(step)
+		say(step)
+	}
 	if p.Has(luks) && len(o.Passphrase) == 0 {
 		return fault.Errorf(fault.Usage, "the layout %s needs a passphrase; nothing was written to a disk", p.Layout)
 	}
@@ -55,7 +66,7 @@ func Apply(ctx context.Context, p *Plan, o Options) (err error) {
 	if err := partitionAll(ctx, p, o.Progress); err != nil {
 		return err
 	}
-	boot, err := fillRoot(ctx, p, o, &stack{plan: p, tools: t, say: o.Progress})
+	boot, err := fillRoot(ctx, p, o, log, &stack{plan: p, tools: t, say: o.Progress})
 	if err != nil {
 		return err
 	}
@@ -99,7 +110,7 @@ func partitionAll(ctx context.Context, p *Plan, say func(string)) error {
 
 // fillRoot makes the root and what it stands on, installs the system there, and
 // takes the stack apart: nothing may use the disks when the boot loader comes.
-func fillRoot(ctx context.Context, p *Plan, o Options, s *stack) (boot bootFiles, err error) {
+func fillRoot(ctx context.Context, p *Plan, o Options, log *journal, s *stack) (boot bootFiles, err error) {
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
 	if err := s.build(ctx, o.Passphrase); err != nil {
 		return boot, err
@@ -110,6 +121,9 @@ func fillRoot(ctx context.Context, p *Plan, o Options, s *stack) (boot bootFiles
 		if err := commit(ctx, dir, change, o.Copied); err != nil {
 			return err
 		}
+		if err := runHooks(ctx, dir, "before", p.answers.Hooks.Before, o.Progress, log); err != nil {
+			return err
+		}
 		o.Progress("configure the system")
 		root, err := os.OpenRoot(dir)
 		if err != nil {
@@ -118,6 +132,12 @@ func fillRoot(ctx context.Context, p *Plan, o Options, s *stack) (boot bootFiles
 		defer root.Close()
 		if err := configure(root, p, o.Settings, s.tables()); err != nil {
 			return fmt.Errorf("configure the system: %w", err)
+		}
+		if err := runHooks(ctx, dir, "after", p.answers.Hooks.After, o.Progress, log); err != nil {
+			return err
+		}
+		if err := log.copyTo(root); err != nil {
+			return fmt.Errorf("write the log: %w", err)
 		}
 		boot, err = prepareBoot(ctx, root, p, s.parameters())
 		return err
@@ -253,9 +273,17 @@ func configure(root *os.Root, p *Plan, settings string, tables map[string]string
 			return err
 		}
 	}
-	if settings == "" {
-		return nil
+	if settings != "" {
+		if err := copySettings(root, settings); err != nil {
+			return err
+		}
 	}
+	return p.settle(root)
+}
+
+// copySettings gives the target the repositories and roots of trust of the
+// installing system, but for those of its medium.
+func copySettings(root *os.Root, settings string) error {
 	from := os.DirFS(settings)
 	return fs.WalkDir(from, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {

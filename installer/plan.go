@@ -52,6 +52,10 @@ type Plan struct {
 	Packages   []string    `json:"packages"`
 	Cmdline    string      `json:"cmdline"`
 
+	Users  []string `json:"users,omitempty"`
+	Finish string   `json:"finish,omitempty"`
+
+	answers          Answers
 	RootPasswordHash string `json:"-"` // never shown
 	LUKS             LUKS   `json:"-"` // never shown
 }
@@ -62,7 +66,10 @@ func MakePlan(a *Answers, disks ...Disk) (*Plan, error) {
 	p := &Plan{
 		Disks: disks, Layout: s.Layout, Filesystem: s.Filesystem,
 		Hostname: a.System.Hostname, Packages: slices.Clone(a.Packages), Cmdline: a.Boot.Cmdline,
-		RootPasswordHash: a.System.RootPasswordHash, LUKS: s.LUKS,
+		RootPasswordHash: a.System.RootPasswordHash, LUKS: s.LUKS, Finish: a.Finish, answers: *a,
+	}
+	for _, u := range a.Users {
+		p.Users = append(p.Users, u.Name)
 	}
 	if s.Swap != "" {
 		p.Swap, _ = parseSize(s.Swap) // validated before
@@ -166,6 +173,7 @@ func (p *Plan) Describe() []string {
 	}
 	say("make %s %s file system on %s", article, p.Filesystem, on)
 	say("install the packages as generation 1, host name %s", p.Hostname)
+	p.answers.describe(say)
 	say("write the boot loader for UEFI and BIOS, and its first entry, to %s", strings.Join(p.Paths(), " and "))
 	return lines
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"ashlar/iso"
 	"ashlar/pkgtool/fault"
@@ -37,20 +39,23 @@ type Preparation struct {
 // from the repositories that are configured below root ("/" on a live system),
 // and those of programs that the installation itself needs.
 func Prepare(ctx context.Context, root string, plan *Plan, command []string, progress install.Progress) (*Preparation, error) {
-	p, err := prepare(ctx, root, plan.Packages, command, progress)
+	p, err := prepare(ctx, root, plan, plan.Packages, command, progress)
 	if err != nil {
 		return nil, err
 	}
 	if missing := plan.missingTools(); len(missing) > 0 {
-		if p.tools, err = prepare(ctx, root, missing, command, progress); err != nil {
+		if p.tools, err = prepare(ctx, root, plan, missing, command, progress); err != nil {
 			return nil, errors.Join(fmt.Errorf("fetch the programs that make disks: %w", err), p.Close())
 		}
 		p.Tools = p.tools.Packages
 	}
+	if err := p.checkSystemd(&plan.answers); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
 	return p, nil
 }
 
-func prepare(ctx context.Context, root string, packages, command []string, progress install.Progress) (p *Preparation, err error) {
+func prepare(ctx context.Context, root string, plan *Plan, packages, command []string, progress install.Progress) (p *Preparation, err error) {
 	p = &Preparation{}
 	begun := p
 	defer func() {
@@ -68,7 +73,10 @@ func prepare(ctx context.Context, root string, packages, command []string, progr
 	if err := os.CopyFS(settings, os.DirFS(filepath.Join(root, "etc/pkgtool"))); err != nil {
 		return nil, fmt.Errorf("read the repositories' configuration: %w", err)
 	}
-	if err := p.resolve(ctx, packages, command); err != nil {
+	if err := plan.answers.writeRepositories(p.folder); err != nil {
+		return nil, err
+	}
+	if err := p.resolve(ctx, packages, command, plan.answers.Offline); err != nil {
 		return nil, err
 	}
 	p.Steps = p.plan.Steps
@@ -76,16 +84,51 @@ func prepare(ctx context.Context, root string, packages, command []string, progr
 	return p, err
 }
 
+// checkSystemd refuses answers that the packages cannot make true.
+func (p *Preparation) checkSystemd(a *Answers) error {
+	what := a.needsSystemd()
+	if len(what) == 0 || slices.ContainsFunc(p.Packages, func(x system.Addition) bool { return x.Package.Manifest().Name == "systemd" }) {
+		return nil
+	}
+	return fault.Errorf(fault.Usage, "the answers say %s, which systemd does, and it is not among the packages; add systemd or leave %s out",
+		strings.Join(what, " and "), strings.Join(what, " and "))
+}
+
+// writeRepositories defines the repositories of the answers below root, which
+// must trust them.
+func (a *Answers) writeRepositories(root string) error {
+	entries, err := iso.Setup{Repositories: a.Repositories}.Entries(nil, 0)
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	for _, r := range a.Repositories {
+		if _, err := os.Stat(filepath.Join(root, "etc/pkgtool/trust", r.Name, "root.json")); err != nil {
+			return fault.Errorf(fault.Usage, "repositories: this system does not trust %s; put its root.json into /etc/pkgtool/trust/%s, or choose the name of a repository that it trusts", r.Name, r.Name)
+		}
+	}
+	dir, err := os.OpenRoot(root)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	for _, e := range entries {
+		if err := put(dir, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // resolve finds the packages: on the medium that the machine was started from, if
 // that has all of them, so that no network is needed; else in all repositories.
-func (p *Preparation) resolve(ctx context.Context, packages, command []string) error {
+func (p *Preparation) resolve(ctx context.Context, packages, command []string, offline bool) error {
 	var missing error
 	if _, err := os.Stat(filepath.Join(p.folder, mediumDefinition)); err == nil {
 		only := install.Options{Root: p.folder, Command: command, Only: iso.MediumRepository}
 		err := p.open(ctx, only, packages)
 		switch {
-		case err == nil:
-			return nil
+		case err == nil || offline:
+			return err
 		case fault.ClassOf(err) == fault.Unsolvable:
 		case fault.ClassOf(err) == fault.Network: // it was taken out
 			if err := os.Remove(filepath.Join(p.folder, mediumDefinition)); err != nil {
@@ -95,6 +138,9 @@ func (p *Preparation) resolve(ctx context.Context, packages, command []string) e
 			return err
 		}
 		missing = err
+	}
+	if offline {
+		return fault.Errorf(fault.Usage, "offline is true, and this system was not started from a medium with packages; leave offline out, or start from such a medium")
 	}
 	err := p.open(ctx, install.Options{Root: p.folder, Command: command}, packages)
 	if err != nil && missing != nil {

@@ -15,8 +15,6 @@ import (
 
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/system"
-
-	"golang.org/x/sys/unix"
 )
 
 // toolPackage says which package has a program.
@@ -86,19 +84,9 @@ func openTools(ctx context.Context, p *Plan, packages []system.Addition) (t *too
 	if err := commit(ctx, t.dir, system.Change{Add: packages, Reason: "tools of the installer", Time: time.Now()}, nil); err != nil {
 		return nil, fmt.Errorf("unpack the programs of %s: %w", strings.Join(p.toolPackages(), ", "), err)
 	}
-	for _, from := range []string{"/dev", "/proc", "/sys", "/run"} {
-		to := filepath.Join(t.dir, from)
-		if err := os.MkdirAll(to, 0o755); err != nil {
-			return nil, err
-		}
-		if err := unix.Mount(from, to, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-			return nil, fmt.Errorf("show %s to the installer's programs: %w", from, err)
-		}
-		t.mounts = append(t.mounts, to)
-		// What is unmounted here must stay mounted there.
-		if err := unix.Mount("", to, "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
-			return nil, fmt.Errorf("show %s to the installer's programs: %w", from, err)
-		}
+	t.mounts, err = bind(t.dir)
+	if err != nil {
+		return nil, err
 	}
 	return t, nil
 }
@@ -107,12 +95,8 @@ func (t *tools) close() error {
 	if t.dir == "" {
 		return nil
 	}
-	for len(t.mounts) > 0 {
-		last := len(t.mounts) - 1
-		if err := unix.Unmount(t.mounts[last], unix.MNT_DETACH); err != nil {
-			return fmt.Errorf("unmount %s: %w", t.mounts[last], err) // nothing below it may be removed
-		}
-		t.mounts = t.mounts[:last]
+	if err := unbind(t.mounts); err != nil {
+		return err // nothing below a mount may be removed
 	}
 	return os.RemoveAll(t.dir)
 }

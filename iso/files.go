@@ -49,7 +49,7 @@ func (m *Image) additions() ([]tree.Entry, error) {
 		if err != nil {
 			return nil, fmt.Errorf("repository %s: %w", r.Name, err)
 		}
-		text("etc/pkgtool/repositories.d/"+r.Name+".yaml", "# Written by the image definition "+m.Name+".\n"+string(body))
+		text("etc/pkgtool/repositories.d/"+r.Name+".yaml", m.writtenBy()+string(body))
 	}
 	for _, f := range m.Files {
 		e, err := m.addition(f)
@@ -68,7 +68,7 @@ func link(path, target string) tree.Entry {
 // preset says which units the first start of a system enables (systemd.preset(5)).
 func (m *Image) preset() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Written by the image definition %s.\n", m.Name)
+	b.WriteString(m.writtenBy())
 	for _, unit := range m.Services.Enable {
 		fmt.Fprintln(&b, "enable", unit)
 	}

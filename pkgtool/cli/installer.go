@@ -3,10 +3,12 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -41,7 +43,7 @@ the plan is complete, the packages are here and verified, and you agreed.`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	group.AddCommand(installerDisks(app), installerSchema(app), installerValidate(app), installerPlan(app), installerRun(app),
+	group.AddCommand(installerDisks(app), installerSchema(app), installerValidate(app), installerPlan(app), installerDryRun(app), installerRun(app),
 		installerAsk(app), installerAuto(app))
 	return []*cobra.Command{group}
 }
@@ -139,6 +141,45 @@ func installerPlan(app *App) *cobra.Command {
 	}
 }
 
+func installerDryRun(app *App) *cobra.Command {
+	return &cobra.Command{
+		Use: "dry-run FILE", Short: "Do all of an installation that touches no disk", Args: cobra.ExactArgs(1),
+		Long: `Reads the answer file, finds the disks, makes the plan, resolves the packages,
+fetches and verifies them, and throws them away. What succeeds here fails later
+only if a disk does. It needs no root, but space for the packages in $TMPDIR.`,
+		Example: "  pkgtool installer dry-run answers.yaml",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			plan, err := makePlan(args[0])
+			if err != nil {
+				return err
+			}
+			prepared, err := installer.Prepare(cmd.Context(), app.Root, plan, os.Args, app.changeProgress())
+			if err != nil {
+				return fmt.Errorf("fetch the packages: %w", err)
+			}
+			defer prepared.Close()
+			app.clearLine()
+			result := struct {
+				*installer.Plan
+				Fetched int `json:"fetched"`
+			}{plan, len(prepared.Packages)}
+			return app.Print(result, func(w io.Writer) {
+				showInstallation(w, plan)
+				fmt.Fprintf(w, "%d packages were fetched and verified; nothing was written to a disk\n", len(prepared.Packages))
+			})
+		},
+	}
+}
+
+// finish does what follows an installation.
+func (a *App) finish(ctx context.Context, action string) error {
+	if action == "" || action == "stay" {
+		return nil
+	}
+	a.Say("%s", action)
+	return exec.CommandContext(ctx, action).Run() // its name is one of installer.Finishes
+}
+
 func installerRun(app *App) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
@@ -165,7 +206,7 @@ func installerRun(app *App) *cobra.Command {
 			}
 			defer prepared.Close()
 			options := installer.Options{
-				Packages: prepared.Packages, Tools: prepared.Tools, Passphrase: passphrase, Settings: filepath.Join(app.Root, "etc/pkgtool"), Command: os.Args,
+				Packages: prepared.Packages, Tools: prepared.Tools, Passphrase: passphrase, Settings: filepath.Join(app.Root, "etc/pkgtool"), Command: os.Args, LogFile: installer.LogFile,
 				Progress: func(step string) {
 					app.clearLine()
 					app.Say("%s", step)
@@ -177,9 +218,12 @@ func installerRun(app *App) *cobra.Command {
 			if err := installer.Apply(cmd.Context(), plan, options); err != nil {
 				return err
 			}
-			return app.Print(plan, func(w io.Writer) {
+			if err := app.Print(plan, func(w io.Writer) {
 				fmt.Fprintf(w, "installed %d packages on %s; take the medium out and start the machine again\n", len(prepared.Packages), strings.Join(plan.Paths(), " and "))
-			})
+			}); err != nil {
+				return err
+			}
+			return app.finish(cmd.Context(), plan.Finish)
 		},
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")

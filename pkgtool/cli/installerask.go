@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -65,7 +64,8 @@ by line; a script can answer them. Nothing is changed before the last question.`
 				_, err := installer.ReadAnswers(output)
 				return err
 			}
-			return app.installFrom(cmd.Context(), output, terminal.Plain, nil)
+			_, err = app.installFrom(cmd.Context(), output, terminal.Plain, nil)
+			return err
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "answers.yaml", "answer file to write")
@@ -138,20 +138,20 @@ func (a *App) freshOffers(ctx context.Context) (*client.Client, error) {
 
 // installFrom installs as an answer file says, without a question, showing
 // phases and time left, and reporting to r, which may be nil.
-func (a *App) installFrom(ctx context.Context, file string, plain bool, r *report.Reporter) (err error) {
+func (a *App) installFrom(ctx context.Context, file string, plain bool, r *report.Reporter) (plan *installer.Plan, err error) {
 	defer func() {
 		if e := r.End(context.WithoutCancel(ctx), err); e != nil {
 			a.Say("%v", e)
 		}
 	}()
-	plan, err := makePlan(file)
+	plan, err = makePlan(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	showInstallation(a.messages(), plan)
 	passphrase, err := a.passphrase(plan)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	progress := ui.NewProgress(a.messages(), plain)
 	defer progress.End()
@@ -174,22 +174,19 @@ func (a *App) installFrom(ctx context.Context, file string, plain bool, r *repor
 		update(done, total)
 	})
 	if err != nil {
-		return fmt.Errorf("fetch the packages, nothing was written to a disk: %w", err)
+		return nil, fmt.Errorf("fetch the packages, nothing was written to a disk: %w", err)
 	}
 	defer prepared.Close()
 	err = installer.Apply(ctx, plan, installer.Options{
-		Packages: prepared.Packages, Tools: prepared.Tools, Passphrase: passphrase, Settings: filepath.Join(a.Root, "etc/pkgtool"), Command: os.Args, Progress: begin, Copied: update})
+		Packages: prepared.Packages, Tools: prepared.Tools, Passphrase: passphrase, Settings: filepath.Join(a.Root, "etc/pkgtool"), Command: os.Args, LogFile: installer.LogFile, Progress: begin, Copied: update})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	progress.End()
-	return a.Print(plan, func(w io.Writer) {
+	return plan, a.Print(plan, func(w io.Writer) {
 		fmt.Fprintf(w, "installed %d packages on %s; take the medium out and start the machine again\n", len(prepared.Packages), strings.Join(plan.Paths(), " and "))
 	})
 }
-
-// actions are what can be done when a machine has been installed by itself.
-var actions = map[string][]string{"reboot": {"reboot"}, "poweroff": {"poweroff"}, "stay": nil}
 
 func installerAuto(app *App) *cobra.Command {
 	var answers, after string
@@ -207,7 +204,7 @@ two minutes. When the installation fails, the machine stays as it is.
 | kernel parameter | meaning |
 | ashlar.answers=  | URL or path of the answer file |
 | ashlar.report=   | URL that is told how it goes |
-| ashlar.after=    | reboot (default), poweroff, stay |`,
+| ashlar.after=    | reboot, poweroff, stay; default: finish of the answer file, else reboot |`,
 		Example: "  pkgtool installer auto\n  pkgtool installer auto --answers http://192.0.2.1/node1.yaml --after stay",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for name, value := range map[string]*string{installer.AnswersParameter: &answers, "ashlar.after": &after} {
@@ -218,12 +215,8 @@ two minutes. When the installation fails, the machine stays as it is.
 					}
 				}
 			}
-			if after == "" {
-				after = "reboot"
-			}
-			action, ok := actions[after]
-			if !ok {
-				return fault.Errorf(fault.Usage, "after the installation: %q is not known; known: reboot, poweroff, stay", after)
+			if after != "" && !slices.Contains(installer.Finishes, after) {
+				return fault.Errorf(fault.Usage, "after the installation: %q is not known; known: %s", after, strings.Join(installer.Finishes, ", "))
 			}
 			if answers == "" {
 				app.Say("the kernel command line names no answer file (%s=)", installer.AnswersParameter)
@@ -236,15 +229,20 @@ two minutes. When the installation fails, the machine stays as it is.
 				_ = r.End(cmd.Context(), err) // the error itself is the message
 				return err
 			}
-			if err := app.installFrom(cmd.Context(), file, true, r); err != nil || action == nil {
+			plan, err := app.installFrom(cmd.Context(), file, true, r)
+			if err != nil {
 				return err
 			}
-			app.Say("%s", after)
-			return exec.CommandContext(cmd.Context(), action[0]).Run()
+			for _, choice := range []string{plan.Finish, "reboot"} {
+				if after == "" {
+					after = choice
+				}
+			}
+			return app.finish(cmd.Context(), after)
 		},
 	}
 	cmd.Flags().StringVar(&answers, "answers", "", "URL or path of the answer file (default: what the kernel command line says)")
-	cmd.Flags().StringVar(&after, "after", "", "reboot, poweroff or stay (default: what the kernel command line says, else reboot)")
+	cmd.Flags().StringVar(&after, "after", "", "reboot, poweroff or stay (default: what the kernel command line says, else the answer file, else reboot)")
 	_ = cmd.RegisterFlagCompletionFunc("after", cobra.FixedCompletions([]string{"reboot", "poweroff", "stay"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
