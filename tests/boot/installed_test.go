@@ -117,8 +117,18 @@ func TestInstalledDiskBoots(t *testing.T) {
 	powerOff(t, vm)
 }
 
-// A machine without a network is installed from what the medium carries, and its
-// system knows nothing of a medium later.
+// moreAnswers are those besides disks and packages that need no systemd.
+const moreAnswers = answers + `offline: true
+users: [{name: ada, comment: Ada, ssh_keys: ["ssh-ed25519 AAAAC3Nz ada@example"]}]
+files: [{path: /etc/motd, content: "hello ada\n"}, {path: /usr/local/bin/hi, content: "#!/bin/sh\ncat /etc/motd\n", mode: "0755"}]
+hooks:
+  before: ["test ! -e /etc/motd || ! grep -q ada /etc/motd"]
+  after: ["echo from the hook; su ada -c 'touch ~/was-here'; test -e /proc/self"]
+`
+
+// A machine without a network is installed from what the medium carries, as the
+// answers say, after an installation that failed; its system knows nothing of a
+// medium later.
 func TestInstallWithoutANetwork(t *testing.T) {
 	disk := filepath.Join(t.TempDir(), "disk.img")
 	if err := os.WriteFile(disk, nil, 0o600); err != nil {
@@ -128,13 +138,35 @@ func TestInstallWithoutANetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	vm := bootISO(t, boot.Options{Drives: []boot.Drive{{Path: disk}}})
-	run(t, vm, "cat > answers.yaml <<'END'\n"+answers+"END")
+	run(t, vm, "cat > answers.yaml <<'END'\n"+moreAnswers+"END")
+	if got := run(t, vm, "pkgtool installer dry-run answers.yaml 2>/dev/null && head -c 1048576 /dev/vda | tr -d '\\000' | wc -c"); !strings.HasSuffix(strings.TrimSpace(got), "\n0") {
+		t.Errorf("a dry run touched the disk, or failed:\n%s", got)
+	}
+	failing := strings.ReplaceAll(moreAnswers, "echo from the hook;", "echo oh; exit 3;")
+	run(t, vm, "cat > failing.yaml <<'END'\n"+failing+"END")
+	output, code, err := vm.Run(t.Context(), "pkgtool installer run --yes failing.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code == 0 || !strings.Contains(output, "hooks.after[0]: exit status 3\noh") || !strings.Contains(output, "/run/ashlar/install.log") {
+		t.Errorf("a failing hook ended with %d:\n%s", code, output)
+	}
+	if got := run(t, vm, "cat /run/ashlar/install.log"); !strings.Contains(got, "run hooks.after[0] failed: ") || strings.Contains(got, "write the boot loader") {
+		t.Errorf("log of the failure:\n%s", got)
+	}
+	run(t, vm, "sed -i 's/^system/erase: true\\nsystem/' answers.yaml")
 	t.Log(run(t, vm, "time pkgtool installer run --yes answers.yaml"))
 	powerOff(t, vm)
 
 	vm = bootInstalled(t, disk, boot.UEFI)
 	if got := run(t, vm, "ls /etc/pkgtool/repositories.d /etc/pkgtool/trust"); strings.Contains(got, "medium") || !strings.Contains(got, "ashlar") {
 		t.Errorf("repositories and trust on the disk: %s", got)
+	}
+	if got := run(t, vm, "su ada -c 'id -un; ls ~; /usr/local/bin/hi; cat ~/.ssh/authorized_keys'"); got != "ada\nwas-here\nhello ada\nssh-ed25519 AAAAC3Nz ada@example" {
+		t.Errorf("what ada finds: %q", got)
+	}
+	if got := run(t, vm, "cat /var/log/ashlar-install.log"); !strings.Contains(got, " install packages\n") || !strings.Contains(got, "\nfrom the hook") {
+		t.Errorf("log:\n%s", got)
 	}
 	run(t, vm, "pkgtool verify >/dev/null")
 	powerOff(t, vm)
