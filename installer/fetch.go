@@ -1,10 +1,12 @@
 package installer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,11 +14,12 @@ import (
 	"time"
 
 	"ashlar/installer/report"
+	"ashlar/iso/volume"
 	"ashlar/pkgtool/fault"
 )
 
-// AnswersParameter is the kernel parameter that names the answer file: a URL, or
-// a path.
+// AnswersParameter is the kernel parameter that names the answer file: a URL,
+// a path, or [AnswersDrive].
 const AnswersParameter = "ashlar.answers"
 
 // maxAnswers bounds an answer file, in bytes.
@@ -44,8 +47,8 @@ func KernelParameter(file, name string) (string, error) {
 	return value, nil
 }
 
-// Fetch writes the answer file that where names, a URL (http, https) or a path,
-// to a file. It tells a server who the machine is, from what is below sys (/sys),
+// Fetch writes the answer file that where names, a URL (http, https), a path or
+// [AnswersDrive], to a file. It tells a server who the machine is, from what is below sys (/sys),
 // and asks again for two minutes while there is no answer. Waiting is called
 // with the reason before the first wait; it may be nil.
 func Fetch(ctx context.Context, where, sys, file string, waiting func(error)) error {
@@ -61,6 +64,9 @@ func Fetch(ctx context.Context, where, sys, file string, waiting func(error)) er
 }
 
 func fetch(ctx context.Context, where, sys string, waiting func(error)) ([]byte, error) {
+	if where == AnswersDrive {
+		return fromDrive(ctx, filepath.Join(sys, "class/block"), "/dev")
+	}
 	if !strings.HasPrefix(where, "http://") && !strings.HasPrefix(where, "https://") {
 		f, err := os.Open(where)
 		if err != nil {
@@ -86,6 +92,61 @@ func fetch(ctx context.Context, where, sys string, waiting func(error)) ([]byte,
 		case <-time.After(fetchPause):
 		}
 	}
+}
+
+// AnswersDrive as the value of [AnswersParameter] means a drive with the label
+// [AnswersLabel], whose file [AnswersName] is the answer file.
+const (
+	AnswersDrive = "drive"
+	AnswersLabel = "ANSWERS"
+	AnswersName  = "answers.yaml"
+)
+
+// driveTimeout is how long a drive may take to appear.
+const driveTimeout = 20 * time.Second
+
+// fromDrive reads the answer file of the drive that is labelled for it. Two with
+// different ones are an error: nobody knows which is meant.
+func fromDrive(ctx context.Context, sys, dev string) ([]byte, error) {
+	for end := time.Now().Add(driveTimeout); ; {
+		drives, err := volume.Find(sys, dev, AnswersLabel)
+		if err != nil {
+			return nil, err
+		}
+		if len(drives) > 0 {
+			return readDrives(drives)
+		}
+		if time.Now().After(end) {
+			return nil, fault.Errorf(fault.Usage, "no drive has the label %s; give a FAT, ext or ISO 9660 file system this label, and put %s there", AnswersLabel, AnswersName)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Second / 2):
+		}
+	}
+}
+
+func readDrives(drives []volume.Volume) (text []byte, err error) {
+	for _, d := range drives {
+		err := d.Read(func(files fs.FS) error {
+			f, err := files.Open(AnswersName)
+			if err != nil {
+				return fmt.Errorf("drive %s: %w", d.Device, err)
+			}
+			defer f.Close()
+			this, err := readAnswers(f)
+			if err == nil && text != nil && !bytes.Equal(this, text) {
+				err = fault.Errorf(fault.Usage, "%s and %s have the label %s both, and their %s differ; take one out", drives[0].Device, d.Device, AnswersLabel, AnswersName)
+			}
+			text = this
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return text, nil
 }
 
 // request asks once, and says whether asking again can help.

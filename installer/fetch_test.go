@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -80,5 +81,37 @@ func TestKernelParameter(t *testing.T) {
 	}
 	if got, err := KernelParameter(file, "ashlar.report"); got != "" || err != nil {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// The answer file is on a drive that is labelled for it; of two that differ none
+// is taken.
+func TestAnswersOnADrive(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root may attach loop devices")
+	}
+	sys := t.TempDir()
+	drive := func(label, text string) {
+		t.Helper()
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, AnswersName), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		device := loopDisk(t, 16<<20)
+		if out, err := exec.Command("mkfs.ext4", "-q", "-L", label, "-d", dir, device).CombinedOutput(); err != nil {
+			t.Fatalf("mkfs.ext4: %v\n%s", err, out)
+		}
+		if err := os.WriteFile(filepath.Join(sys, filepath.Base(device)), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drive("OTHER", "wrong")
+	drive("answers", "right")
+	if text, err := fromDrive(t.Context(), sys, "/dev"); err != nil || string(text) != "right" {
+		t.Fatalf("%q, %v", text, err)
+	}
+	drive("ANSWERS", "different")
+	if _, err := fromDrive(t.Context(), sys, "/dev"); err == nil || !strings.Contains(err.Error(), "take one out") {
+		t.Fatalf("two drives: %v", err)
 	}
 }

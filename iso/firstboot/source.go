@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
+	"ashlar/iso/volume"
+
 	"github.com/goccy/go-yaml"
-	"golang.org/x/sys/unix"
 )
 
 // maxFile bounds what is read of each file of a cloud.
@@ -55,70 +54,28 @@ func (m *metaData) keys() (list []string) {
 	return list
 }
 
-// source is a block device with the data of a cloud.
+// source is a volume with the data of a cloud.
 type source struct {
-	device, kind string
-	drive        bool // a config drive, not NoCloud
+	volume.Volume
+	drive bool // a config drive, not NoCloud
 }
 
 // findSource looks at all block devices; nil means that there is none.
 func findSource(sys, dev string) (*source, error) {
-	names, err := os.ReadDir(sys)
-	if err != nil {
-		return nil, fmt.Errorf("look for block devices: %w", err)
+	found, err := volume.Find(sys, dev, "cidata", "config-2")
+	if err != nil || len(found) == 0 {
+		return nil, err
 	}
-	for _, n := range names {
-		device := filepath.Join(dev, n.Name())
-		kind, label := readLabel(device)
-		switch {
-		case strings.EqualFold(label, "cidata"):
-			return &source{device, kind, false}, nil
-		case strings.EqualFold(label, "config-2"):
-			return &source{device, kind, true}, nil
-		}
-	}
-	return nil, nil
-}
-
-// readLabel returns kind and label of an ISO 9660, FAT or ext file system.
-func readLabel(device string) (kind, label string) {
-	f, err := os.Open(device)
-	if err != nil {
-		return "", ""
-	}
-	defer f.Close()
-	at := func(offset int64, n int) string {
-		b := make([]byte, n)
-		if _, err := f.ReadAt(b, offset); err != nil {
-			return ""
-		}
-		return strings.TrimRight(string(b), " \x00")
-	}
-	switch {
-	case at(16*2048, 6) == "\x01CD001":
-		return "iso9660", at(16*2048+40, 32)
-	case at(54, 3) == "FAT":
-		return "vfat", at(43, 11)
-	case at(82, 5) == "FAT32":
-		return "vfat", at(71, 11)
-	case at(1024+0x38, 2) == "\x53\xef":
-		return "ext4", at(1024+0x78, 16)
-	}
-	return "", ""
+	return &source{found[0], strings.EqualFold(found[0].Label, "config-2")}, nil
 }
 
 // read mounts the source and reads its files.
-func (s *source) read() (*instance, error) {
-	dir, err := os.MkdirTemp("/run", "ashlar-firstboot-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(dir)
-	if err := unix.Mount(s.device, dir, s.kind, unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
-		return nil, fmt.Errorf("mount %s: %w", s.device, err)
-	}
-	defer unix.Unmount(dir, 0)
-	return readInstance(os.DirFS(dir), s.drive)
+func (s *source) read() (i *instance, err error) {
+	err = s.Read(func(files fs.FS) error {
+		i, err = readInstance(files, s.drive)
+		return err
+	})
+	return i, err
 }
 
 func readInstance(files fs.FS, drive bool) (*instance, error) {

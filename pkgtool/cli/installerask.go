@@ -202,7 +202,7 @@ addresses of its network cards. While it does not answer, it is asked again for
 two minutes. When the installation fails, the machine stays as it is.
 
 | kernel parameter | meaning |
-| ashlar.answers=  | URL or path of the answer file |
+| ashlar.answers=  | URL or path of the answer file, or drive: answers.yaml on the drive labelled ANSWERS |
 | ashlar.report=   | URL that is told how it goes |
 | ashlar.after=    | reboot, poweroff, stay; default: finish of the answer file, else reboot |`,
 		Example: "  pkgtool installer auto\n  pkgtool installer auto --answers http://192.0.2.1/node1.yaml --after stay",
@@ -241,7 +241,7 @@ two minutes. When the installation fails, the machine stays as it is.
 			return app.finish(cmd.Context(), after)
 		},
 	}
-	cmd.Flags().StringVar(&answers, "answers", "", "URL or path of the answer file (default: what the kernel command line says)")
+	cmd.Flags().StringVar(&answers, "answers", "", "URL or path of the answer file, or drive (default: what the kernel command line says)")
 	cmd.Flags().StringVar(&after, "after", "", "reboot, poweroff or stay (default: what the kernel command line says, else the answer file, else reboot)")
 	_ = cmd.RegisterFlagCompletionFunc("after", cobra.FixedCompletions([]string{"reboot", "poweroff", "stay"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
