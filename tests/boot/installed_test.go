@@ -137,7 +137,7 @@ func TestInstallWithoutANetwork(t *testing.T) {
 	if err := os.Truncate(disk, 2<<30); err != nil {
 		t.Fatal(err)
 	}
-	vm := bootISO(t, boot.Options{Drives: []boot.Drive{{Path: disk}}})
+	vm := bootISO(t, boot.Options{Limit: 8 * time.Minute, Drives: []boot.Drive{{Path: disk}}})
 	run(t, vm, "cat > answers.yaml <<'END'\n"+moreAnswers+"END")
 	if got := run(t, vm, "pkgtool installer dry-run answers.yaml 2>/dev/null && head -c 1048576 /dev/vda | tr -d '\\000' | wc -c"); !strings.HasSuffix(strings.TrimSpace(got), "\n0") {
 		t.Errorf("a dry run touched the disk, or failed:\n%s", got)
