@@ -80,9 +80,12 @@ func (p *Plan) runTriggers(ctx context.Context) error {
 	return errors.Join(p.takeOutput(out), out.Close(), d.removeAll(scratch))
 }
 
-// triggerFiles lists what is staged, for the triggers to see.
+// triggerFiles lists what is staged, for the triggers to see. A path can be staged
+// twice, as when a package brings /etc/group and others add accounts to it: the
+// later one is put in place last.
 func (p *Plan) triggerFiles(root string) []trigger.File {
 	var files []trigger.File
+	at := map[string]int{}
 	for _, o := range p.mkdirs {
 		files = append(files, trigger.File{Path: o.Path, Type: pkgfile.TypeDir, Mode: o.Mode, UID: o.UID, GID: o.GID})
 	}
@@ -100,6 +103,11 @@ func (p *Plan) triggerFiles(root string) []trigger.File {
 			t.Mode = f.entry.object.Mode
 			t.UID, t.GID, _ = p.owners.of(f.entry.object)
 		}
+		if i, twice := at[f.to]; twice {
+			files[i] = t
+			continue
+		}
+		at[f.to] = len(files)
 		files = append(files, t)
 	}
 	return files

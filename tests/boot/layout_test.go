@@ -101,11 +101,12 @@ func installLayout(t *testing.T, l layout) {
 	for _, command := range l.check {
 		run(t, vm, command)
 	}
-	run(t, vm, "pkgtool verify && touch /kept && sync")
+	run(t, vm, "pkgtool verify && pkgtool loader update && touch /kept && sync")
 	powerOff(t, vm)
 	if l.disks == 2 { // the second disk alone brings the machine up
 		vm = startLayout(t, l, drives[1:], true)
 		run(t, vm, "test -e /kept && grep -q '\\[_U\\]\\|\\[U_\\]' /proc/mdstat")
+		run(t, vm, "pkgtool loader update") // the boot menu on the disk that is there
 		powerOff(t, vm)
 	}
 	t.Logf("%s with %s: %.1f minutes", l.name, l.firmware[0], time.Since(begun).Minutes())
