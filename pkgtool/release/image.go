@@ -82,6 +82,7 @@ func Image(ctx context.Context, o Options) (*Result, error) {
 type release struct {
 	Options
 	key    *signing.PrivateKey
+	groups map[string]install.Group // of the recipes
 	result *Result
 }
 
@@ -116,6 +117,9 @@ func (r *release) build(ctx context.Context) error {
 		return key, err
 	})
 	if err := r.Image.Expand(r.Engine.Tree.Group); err != nil {
+		return err
+	}
+	if err := r.readGroups(); err != nil {
 		return err
 	}
 	r.Engine.Out, r.Engine.Signer = filepath.Join(r.Out, "packages"), r.key
@@ -245,7 +249,7 @@ func (r *release) assemble(ctx context.Context) error {
 	trusted := func(repository, name string, data []byte) tree.Entry {
 		return tree.Entry{Path: "etc/pkgtool/trust/" + repository + "/" + name, Perm: 0o644, Size: int64(len(data)), Open: tree.Bytes(data)}
 	}
-	groups, err := r.groups(set)
+	groups, err := r.groupsFile(set)
 	if err != nil {
 		return err
 	}
@@ -287,20 +291,29 @@ func (r *release) assemble(ctx context.Context) error {
 	return nil
 }
 
-// groups is the file of the groups whose packages are all in the repository.
-func (r *release) groups(set *packageSet) (tree.Entry, error) {
+// readGroups takes over the groups of the recipes.
+func (r *release) readGroups() error {
+	r.groups = map[string]install.Group{}
+	for _, name := range r.Engine.Tree.Groups() {
+		packages, err := r.Engine.Tree.Group(name)
+		if err != nil {
+			return err
+		}
+		r.groups[name] = install.Group{Summary: r.Engine.Tree.GroupSummary(name), Packages: packages}
+	}
+	return nil
+}
+
+// groupsFile names the groups whose packages are all in the repository.
+func (r *release) groupsFile(set *packageSet) (tree.Entry, error) {
 	published := map[string]bool{}
 	for _, p := range set.opened {
 		published[p.Manifest().Name] = true
 	}
 	file := install.Groups{Schema: 1, Groups: map[string]install.Group{}}
-	for _, name := range r.Engine.Tree.Groups() {
-		packages, err := r.Engine.Tree.Group(name)
-		if err != nil {
-			return tree.Entry{}, err
-		}
-		if !slices.ContainsFunc(packages, func(p string) bool { return !published[p] }) {
-			file.Groups[name] = install.Group{Summary: r.Engine.Tree.GroupSummary(name), Packages: packages}
+	for name, group := range r.groups {
+		if !slices.ContainsFunc(group.Packages, func(p string) bool { return !published[p] }) {
+			file.Groups[name] = group
 		}
 	}
 	data, err := json.MarshalIndent(file, "", "  ")
