@@ -60,7 +60,7 @@ test: iso
 # The server image, booted and looked at from inside and outside.
 test-server: build/pkgtool
 	@pkgtool/bootstrap.sh test
-	@build/pkgtool image build server --format iso,raw --recipes recipes --out build
+	@build/pkgtool image build server --format iso,qcow2 --recipes recipes --out build
 	@$(FIND_GO) && ASHLAR_TEST_SERVER=1 $$go test -count=1 -v -timeout 120m ./tests/server
 
 unit:
