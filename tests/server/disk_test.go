@@ -18,7 +18,7 @@ func TestServerFromDisk(t *testing.T) {
 		t.Run(c.controller, func(t *testing.T) {
 			m := start(t, boot.Options{Firmware: c.firmware, Drives: []boot.Drive{
 				{Path: image, Format: "qcow2", Interface: c.controller, Throwaway: true, Boot: true}}})
-			if got := m.run("systemctl is-system-running --wait; findmnt -no SOURCE,FSTYPE,OPTIONS /"); !strings.Contains(got, "running") || !strings.Contains(got, " ext4 rw") {
+			if got := m.run("systemctl is-system-running --wait; findmnt -rno SOURCE,FSTYPE,OPTIONS /"); !strings.Contains(got, "running") || !strings.Contains(got, " ext4 rw") {
 				t.Errorf("%s\n%s", got, m.run("systemctl list-units --failed"))
 			}
 			if got := m.run("pkgtool loader list"); !strings.Contains(got, "generation 1") {
