@@ -151,7 +151,7 @@ func TestInstallWithoutANetwork(t *testing.T) {
 	if code == 0 || !strings.Contains(output, "hooks.after[0]: exit status 3\noh") || !strings.Contains(output, "/run/ashlar/install.log") {
 		t.Errorf("a failing hook ended with %d:\n%s", code, output)
 	}
-	if got := run(t, vm, "cat /run/ashlar/install.log"); !strings.Contains(got, "run hooks.after[0] failed: ") || strings.Contains(got, "write the boot loader") {
+	if got := run(t, vm, "cat /run/ashlar/install.log"); !strings.Contains(got, "failed: run hooks.after[0]: ") || strings.Contains(got, "write the boot loader") {
 		t.Errorf("log of the failure:\n%s", got)
 	}
 	run(t, vm, "sed -i 's/^system/erase: true\\nsystem/' answers.yaml")
