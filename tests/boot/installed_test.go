@@ -35,7 +35,7 @@ func bootDrive(t *testing.T, drive boot.Drive, firmware boot.Firmware) *boot.VM 
 	t.Helper()
 	vm, err := boot.Start(t.Context(), boot.Options{
 		Firmware: firmware, Net: true, Drives: []boot.Drive{drive},
-		Limit: 4 * time.Minute, Idle: 90 * time.Second, Artifacts: artifacts(t),
+		Limit: 8 * time.Minute, Idle: 90 * time.Second, Artifacts: artifacts(t),
 	})
 	if err != nil {
 		t.Fatal(err)
