@@ -58,11 +58,24 @@ func askAll(out io.Writer, in io.Reader, c *choices, s style) error {
 		if page.text != nil {
 			fmt.Fprintln(out, page.text())
 		}
-		for _, item := range page.items {
-			field := item().WithTheme(noStyle)
-			if err := field.RunAccessible(out, in); err != nil {
-				return fmt.Errorf("ask for %s: %w", page.title, err)
-			}
+		if err := askPage(out, in, page); err != nil {
+			return fmt.Errorf("ask for %s: %w", page.title, err)
+		}
+	}
+	return nil
+}
+
+func askPage(out io.Writer, in io.Reader, page screen) error {
+	if t, ok := in.(*terminalLines); ok && page.secret {
+		show, err := HideInput(t.terminal)
+		if err != nil {
+			return err
+		}
+		defer show()
+	}
+	for _, item := range page.items {
+		if err := item().WithTheme(noStyle).RunAccessible(out, in); err != nil {
+			return err
 		}
 	}
 	return nil

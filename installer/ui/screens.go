@@ -15,12 +15,13 @@ import (
 
 // screen is one page of the form.
 type screen struct {
-	title string
-	help  string
-	text  func() string // to read, below help; nil is none
-	on    []any         // what text depends on
-	show  func() bool   // nil is always
-	items []func() item // made when the screen is shown
+	title  string
+	help   string
+	text   func() string // to read, below help; nil is none
+	on     []any         // what text depends on
+	show   func() bool   // nil is always
+	items  []func() item // made when the screen is shown
+	secret bool          // what is typed is not shown
 }
 
 // item is a field, and its words for line by line.
@@ -158,7 +159,7 @@ func (c *choices) screens(s style) []screen {
 				return s.input("Host name", "as others reach it: node1, or node1.example.org", &c.hostname, checkHostname)
 			},
 		}},
-		{title: "Root", help: "Without a password nobody logs in as root with one.", items: []func() item{
+		{title: "Root", help: "Without a password nobody logs in as root with one.", secret: true, items: []func() item{
 			func() item { return s.password("Password of root", "", &c.password, checkPassword) },
 			func() item {
 				return s.password("The same again", "", &c.again, func(text string) error {

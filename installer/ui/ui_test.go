@@ -17,6 +17,7 @@ import (
 
 	"github.com/creack/pty"
 	"github.com/go-crypt/crypt/algorithm/shacrypt"
+	"golang.org/x/sys/unix"
 )
 
 var facts = Facts{
@@ -179,6 +180,50 @@ func TestLineByLine(t *testing.T) {
 	}
 	if !strings.Contains(shown, "write a GPT partition table to /dev/vda (8.0 GiB)") {
 		t.Errorf("the plan was not shown:\n%s", shown)
+	}
+}
+
+// watched is a terminal that notes whether what is typed would be shown when the
+// question for a secret appears.
+type watched struct {
+	*os.File
+	t     *testing.T
+	asked int
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	for _, question := range []string{"Password of root:", "The same again:"} {
+		if !bytes.Contains(p, []byte(question)) {
+			continue
+		}
+		w.asked++
+		state, err := unix.IoctlGetTermios(int(w.Fd()), unix.TCGETS)
+		if err != nil || state.Lflag&unix.ECHO != 0 {
+			w.t.Errorf("%s was asked while what is typed is shown (%v)", question, err)
+		}
+	}
+	return w.File.Write(p)
+}
+
+// A password is not shown even if it comes as soon as the question is there.
+func TestPasswordAtOnce(t *testing.T) {
+	p, terminal := sit(t, 0, 0)
+	out := &watched{File: terminal, t: t}
+	done := ask(t.Context(), Terminal{terminal, out, true})
+	p.waits("Enter a number between 1 and 2: ", "1\n")
+	p.waits("Host name [ashlar]: ", "\n")
+	p.waits("Password of root: ", "correct horse\n")
+	p.waits("The same again: ", "correct horse\n")
+	p.waits("an empty line for nothing: ", "\n")
+	p.waits("Enter a number between 1 and 3: ", "2\n")
+	if r := p.ends(done); r.err != nil {
+		t.Error(r.err)
+	}
+	if out.asked != 2 {
+		t.Errorf("asked for %d secrets; want 2", out.asked)
+	}
+	if state, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS); err != nil || state.Lflag&unix.ECHO == 0 {
+		t.Errorf("afterwards what is typed is not shown (%v)", err)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"ashlar/installer"
+	"ashlar/installer/ui"
 	"ashlar/pkgtool/fault"
 
 	"github.com/spf13/cobra"
@@ -242,6 +243,11 @@ func (a *App) passphrase(plan *installer.Plan) ([]byte, error) {
 		return nil, fault.Mark(errors.New("the root will be encrypted, and there is nobody to ask for a passphrase; nothing was written"), fault.Usage,
 			"give storage.luks.passphrase or passphrase_file in the answer file")
 	}
+	show, err := ui.HideInput(terminal)
+	if err != nil {
+		return nil, err
+	}
+	defer show()
 	ask := func(question string) ([]byte, error) {
 		fmt.Fprint(a.Err, question)
 		line, err := term.ReadPassword(int(terminal.Fd()))
