@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -67,6 +68,29 @@ func (r *Repository) AddAdvisories(ctx context.Context, documents ...[]byte) ([]
 		}
 	}
 	return added, nil
+}
+
+// AddNewerAdvisories is AddAdvisories without those that the repository has
+// already, as they are or modified later.
+func (r *Repository) AddNewerAdvisories(ctx context.Context, documents ...[]byte) ([]*advisory.Advisory, error) {
+	var newer [][]byte
+	for _, data := range documents {
+		a, err := advisory.Parse(data)
+		if err != nil {
+			return nil, fault.Mark(err, fault.Usage, "")
+		}
+		known, err := r.readAdvisory(a.ID)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if known == nil || known.Modified.Before(a.Modified) || known.Modified.Equal(a.Modified) && !bytes.Equal(known.JSON(), a.JSON()) {
+			newer = append(newer, data)
+		}
+	}
+	if len(newer) == 0 {
+		return nil, nil
+	}
+	return r.AddAdvisories(ctx, newer...)
 }
 
 // RemoveAdvisory takes an advisory out, with the next Publish. One that turned

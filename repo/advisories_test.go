@@ -38,6 +38,12 @@ func TestAdvisoriesArePublished(t *testing.T) {
 	if _, err := r.AddAdvisories(t.Context(), osv("ASH-1", "2026-11-01T00:00:00Z")); err == nil || !strings.Contains(err.Error(), "was modified on") {
 		t.Errorf("an older document took the place of a newer: %v", err)
 	}
+	for i, modified := range []string{"2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z", "2026-11-03T00:00:00Z", "2026-11-03T00:00:00Z"} {
+		added, err := r.AddNewerAdvisories(t.Context(), osv("ASH-1", modified))
+		if newer := i == 2; err != nil || (len(added) == 1) != newer {
+			t.Errorf("modified %s: %d were added, %v", modified, len(added), err)
+		}
+	}
 	p, err := r.Publish(t.Context())
 	if err != nil || !p.Changed || p.Packages != 1 {
 		t.Fatalf("%+v, %v", p, err)
@@ -69,7 +75,7 @@ func TestAdvisoriesArePublished(t *testing.T) {
 	if err := os.WriteFile(files[0], []byte("x"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.AddAdvisories(t.Context(), osv("ASH-1", "2026-11-02T00:00:00Z"), osv("ASH-2", "2026-11-02T00:00:00Z")); err != nil {
+	if _, err := r.AddAdvisories(t.Context(), osv("ASH-1", "2026-11-04T00:00:00Z"), osv("ASH-2", "2026-11-02T00:00:00Z")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.Publish(t.Context()); err != nil {

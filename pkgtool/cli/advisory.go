@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
+	"ashlar/pkgtool/build/recipe"
 	"ashlar/pkgtool/fault"
+	"ashlar/pkgtool/release"
 	"ashlar/repo"
 	"ashlar/repo/advisory"
 	"ashlar/repo/tuf"
@@ -31,13 +34,30 @@ release stands for all builds of that version.`,
 }
 
 func advisoryAdd(app *App) *cobra.Command {
-	return &cobra.Command{
-		Use: "add DIR FILE...", Short: "Take OSV documents in; clients see them after publish", Args: cobra.MinimumNArgs(2),
-		Example: `  pkgtool repo advisory add build/repo ASH-2026-0001.json`,
+	recipes := ""
+	cmd := &cobra.Command{
+		Use: "add DIR [FILE...]", Short: "Take OSV documents in; clients see them after publish", Args: cobra.MinimumNArgs(1),
+		Long: `Takes OSV documents in; clients see them after publish.
+
+With --recipes it makes them from what recipes say they fixed (security.fixed),
+one for each recipe and vulnerability; the repository's own newer ones stay.
+"pkgtool image build" does that by itself.`,
+		Example: `  pkgtool repo advisory add build/repo ASH-2026-0001.json
+  pkgtool repo advisory add build/repo --recipes recipes`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := repo.Open(args[0], repoOptions())
 			if err != nil {
 				return err
+			}
+			if (recipes == "") == (len(args) == 1) {
+				return fault.Errorf(fault.Usage, "give either files or --recipes")
+			}
+			if recipes != "" {
+				added, err := addOfRecipes(cmd.Context(), r, recipes)
+				if err != nil {
+					return err
+				}
+				return app.printAdvisories(added)
 			}
 			var documents [][]byte
 			for _, file := range args[1:] {
@@ -54,6 +74,29 @@ func advisoryAdd(app *App) *cobra.Command {
 			return app.printAdvisories(added)
 		},
 	}
+	cmd.Flags().StringVar(&recipes, "recipes", "", "make them from the recipes below this folder")
+	cmd.MarkFlagDirname("recipes")
+	return cmd
+}
+
+func addOfRecipes(ctx context.Context, r *repo.Repository, dir string) ([]*advisory.Advisory, error) {
+	tree, err := recipe.LoadTree(dir, lintArch)
+	if err != nil {
+		return nil, err
+	}
+	var all []*recipe.Recipe
+	for _, name := range tree.Names() {
+		one, err := tree.Recipe(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	documents, err := release.Advisories(all...)
+	if err != nil {
+		return nil, err
+	}
+	return r.AddNewerAdvisories(ctx, documents...)
 }
 
 func readAdvisoryFile(file string) ([]byte, error) {

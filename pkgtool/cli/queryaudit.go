@@ -16,14 +16,19 @@ import (
 )
 
 func auditCommand(app *App) *cobra.Command {
-	return &cobra.Command{
+	fixed := false
+	cmd := &cobra.Command{
 		Use: "audit [NAME...]", Short: "Compare the installed packages with the security advisories of the repositories",
 		ValidArgsFunction: app.completeInstalled,
 		Long: `Compares the installed packages, all or those named, with the security advisories
 that came with the last refresh, and their packagers with those that the
 repositories allow now: a package whose packager was taken out would not be
-installed any more. Exits with 4 if it finds any.`,
+installed any more. Exits with 4 if it finds any.
+
+With --fixed it also lists the vulnerabilities that the installed builds have
+fixed, for a scanner that knows only upstream's version numbers.`,
 		Example: `  pkgtool refresh && pkgtool audit
+  pkgtool audit --fixed openssh
   pkgtool audit --json | jq -r '.findings[].advisory'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			offers, err := app.offers(cmd.Context())
@@ -59,7 +64,16 @@ installed any more. Exits with 4 if it finds any.`,
 					return all
 				})
 				disowned := query.FindDisowned(records, offers.Packagers, time.Now())
-				err := app.Print(map[string]any{"schema": 1, "advisories": len(advisories), "findings": findings, "disowned": disowned}, func(w io.Writer) {
+				document := map[string]any{"schema": 1, "advisories": len(advisories), "findings": findings, "disowned": disowned}
+				var repaired []query.Repaired
+				if fixed {
+					repaired = query.FindRepaired(records, advisories)
+					document["fixed"] = repaired
+				}
+				err := app.Print(document, func(w io.Writer) {
+					for _, r := range repaired {
+						fmt.Fprintf(w, "%s %s: %s is fixed\n", r.Package, r.Installed, printable(strings.Join(append(r.Aliases, r.Advisory), " ")))
+					}
 					printFindings(w, findings, len(advisories))
 					printDisowned(w, disowned)
 				})
@@ -74,6 +88,8 @@ installed any more. Exits with 4 if it finds any.`,
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&fixed, "fixed", false, "list also what the installed packages have fixed")
+	return cmd
 }
 
 func printFindings(w io.Writer, findings []query.Finding, advisories int) {

@@ -84,6 +84,8 @@ type release struct {
 	key    *signing.PrivateKey
 	groups map[string]install.Group // of the recipes
 	result *Result
+
+	documents [][]byte // advisories about what was built
 }
 
 func (r *release) openKey(context.Context) error {
@@ -128,7 +130,10 @@ func (r *release) build(ctx context.Context) error {
 		return err
 	}
 	r.Progress("build packages")
-	r.result.Packages, err = r.Engine.Build(ctx, names)
+	if r.result.Packages, err = r.Engine.Build(ctx, names); err != nil {
+		return err
+	}
+	r.documents, err = r.advisories()
 	return err
 }
 
@@ -212,8 +217,26 @@ func (r *release) publish(ctx context.Context) error {
 	if _, err := repository.Add(ctx, channel, files...); err != nil {
 		return err
 	}
+	if _, err := repository.AddNewerAdvisories(ctx, r.documents...); err != nil {
+		return err
+	}
 	r.result.Publication, err = repository.Publish(ctx)
 	return err
+}
+
+// advisories are those of the recipes that were built.
+func (r *release) advisories() ([][]byte, error) {
+	var recipes []*recipe.Recipe
+	for _, b := range r.result.Packages {
+		one, err := r.Engine.Tree.Recipe(b.Recipe)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(recipes, one) {
+			recipes = append(recipes, one)
+		}
+	}
+	return Advisories(recipes...)
 }
 
 func (r *release) assemble(ctx context.Context) error {

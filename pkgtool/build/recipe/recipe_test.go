@@ -136,6 +136,11 @@ func TestMistakes(t *testing.T) {
 		{"trigger's glob", "    split: dev", "    split: dev\n    triggers: [{name: t, watch: [usr/lib/*], run: [/usr/bin/a]}]", "does not begin with /"},
 		{"trigger's program", "    split: dev", "    split: dev\n    triggers: [{name: t, watch: [/usr/lib/*], run: [a]}]", "not an absolute path"},
 		{"trigger twice", "    split: dev", "    split: dev\n    triggers: [{name: t, watch: [/a], run: [/b]}, {name: t, watch: [/a], run: [/b]}]", `trigger "t" stands twice`},
+		{"vulnerability", "phases:", "security: {fixed: [{id: 'the bug', in: 1.2.3-1}]}\nphases:", `"the bug" is not a vulnerability's name`},
+		{"vulnerability twice", "phases:", "security: {fixed: [{id: CVE-2022-1, in: 1.2.3-1}], not-affected: [{id: CVE-2022-1, reason: x}]}\nphases:", "CVE-2022-1 stands twice"},
+		{"fixed in the future", "phases:", "security: {fixed: [{id: CVE-2022-1, in: 1.2.4-1}]}\nphases:", "1.2.4-1 is newer than the recipe"},
+		{"fixed in no version", "phases:", "security: {fixed: [{id: CVE-2022-1, in: soon}]}\nphases:", `"soon" is no version with a release`},
+		{"no reason", "phases:", "security: {not-affected: [{id: CVE-2022-1}]}\nphases:", "say why CVE-2022-1 does not concern us"},
 		{"vendor", "license:", "vendor: \"a\\nb\"\nlicense:", "vendor is one line of plain text"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

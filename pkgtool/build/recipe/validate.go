@@ -44,6 +44,7 @@ func (r *Recipe) validate(p *problems) {
 		p.add(path{"schema"}, "this pkgtool reads schema 1")
 	}
 	r.validateIdentity(p)
+	r.validateSecurity(p)
 	r.validateSources(p)
 	r.validatePatches(p)
 	r.validateBuild(p)
