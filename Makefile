@@ -16,7 +16,8 @@
 #               the first build alone, and say what came out equal (hours)
 #   make crash  kill transactions at every system call, and cut the power (root)
 #   make test-server  build the server image, boot it on every controller and network
-#               card that QEMU has, and go through its 48 baseline checks (30 minutes)
+#               card that QEMU has, and go through its 48 baseline checks; build the image
+#               host, run guests and a container on it, move a guest (an hour and a half)
 #   make test-install  every layout of the installer with both firmwares (an hour)
 #   make clean  remove build/ (the cache in ~/.cache/ashlar stays)
 
@@ -61,6 +62,9 @@ test: iso
 test-server: build/pkgtool
 	@pkgtool/bootstrap.sh test
 	@build/pkgtool image build server --format iso,qcow2 --recipes recipes --out build
+	@build/pkgtool image build host --format raw --recipes recipes --out build
+	@build/pkgtool image build container --recipes recipes --out build
+	@build/pkgtool image build minimal --recipes recipes --out build
 	@$(FIND_GO) && ASHLAR_TEST_SERVER=1 $$go test -count=1 -v -timeout 120m ./tests/server
 
 unit:

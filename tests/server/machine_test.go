@@ -50,7 +50,13 @@ type machine struct {
 // lets us in.
 func start(t *testing.T, o boot.Options) *machine {
 	t.Helper()
-	m := begin(t, o)
+	return startAs(t, "server1", o)
+}
+
+// startAs starts a server of this host name and waits until it lets us in.
+func startAs(t *testing.T, name string, o boot.Options) *machine {
+	t.Helper()
+	m := beginAs(t, name, o)
 	m.waitForLogin()
 	t.Logf("login over SSH after %.1f s with %s", m.Elapsed().Seconds(), m.Accelerator())
 	return m
@@ -58,6 +64,11 @@ func start(t *testing.T, o boot.Options) *machine {
 
 // begin is start without the wait.
 func begin(t *testing.T, o boot.Options) *machine {
+	t.Helper()
+	return beginAs(t, "server1", o)
+}
+
+func beginAs(t *testing.T, name string, o boot.Options) *machine {
 	t.Helper()
 	dir := t.TempDir()
 	m := &machine{t: t, key: filepath.Join(dir, "key"), port: freePort(t)}
@@ -69,9 +80,9 @@ func begin(t *testing.T, o boot.Options) *machine {
 		t.Fatal(err)
 	}
 	seed := filepath.Join(dir, "seed.iso")
-	writeSeed(t, seed, map[string]string{
-		"meta-data": "instance-id: test\nlocal-hostname: server1\n",
-		"user-data": "#cloud-config\nusers:\n- name: root\n  ssh_authorized_keys: [" + strings.TrimSpace(string(public)) + "]\n",
+	writeMedium(t, seed, "CIDATA", []tree.Entry{
+		text("meta-data", "instance-id: test\nlocal-hostname: "+name+"\n"),
+		text("user-data", "#cloud-config\nusers:\n- name: root\n  ssh_authorized_keys: ["+strings.TrimSpace(string(public))+"]\n"),
 	})
 	o.Drives = append(o.Drives, boot.Drive{Path: seed, Interface: "cdrom"})
 	o.Forward = append(o.Forward, boot.Forward{Host: m.port, Guest: 22})
@@ -79,7 +90,7 @@ func begin(t *testing.T, o boot.Options) *machine {
 		o.Limit = 10 * time.Minute
 	}
 	o.Idle = 5 * time.Minute
-	o.Artifacts, err = filepath.Abs(filepath.Join("..", "..", "build", "boot-failures", filepath.FromSlash(t.Name())))
+	o.Artifacts, err = filepath.Abs(filepath.Join("..", "..", "build", "boot-failures", filepath.FromSlash(t.Name()), name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,14 +160,10 @@ func (m *machine) run(script string) string {
 	return strings.TrimSpace(out)
 }
 
-// writeSeed writes a NoCloud medium.
-func writeSeed(t *testing.T, path string, files map[string]string) {
+// writeMedium writes an ISO file system.
+func writeMedium(t *testing.T, path, label string, entries []tree.Entry) {
 	t.Helper()
-	var entries []tree.Entry
-	for name, text := range files {
-		entries = append(entries, tree.Entry{Path: name, Perm: 0o644, Size: int64(len(text)), Open: tree.Bytes([]byte(text))})
-	}
-	image, err := iso9660.New(entries, iso9660.Options{VolumeID: "CIDATA"})
+	image, err := iso9660.New(entries, iso9660.Options{VolumeID: label})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,6 +175,11 @@ func writeSeed(t *testing.T, path string, files map[string]string) {
 	if err := image.Write(t.Context(), f, nil); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// text is a small file of a medium.
+func text(name, content string) tree.Entry {
+	return tree.Entry{Path: name, Perm: 0o644, Size: int64(len(content)), Open: tree.Bytes([]byte(content))}
 }
 
 func freePort(t *testing.T) int {
