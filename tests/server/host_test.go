@@ -44,7 +44,7 @@ func startHost(t *testing.T, name string, extra ...string) *machine {
 		fileEntry(t, "container.tar", built(t, "ASHLAR_CONTAINER", "ashlar-container.oci.tar")),
 	})
 	m := startAs(t, name, boot.Options{
-		Memory: 1280, Limit: 25 * time.Minute, Extra: append([]string{"-device", "amd-iommu"}, extra...),
+		Memory: 1280, Limit: 40 * time.Minute, Extra: append([]string{"-device", "amd-iommu"}, extra...),
 		Drives: []boot.Drive{{Path: disk, Boot: true, Throwaway: true}, {Path: medium, Interface: "cdrom"}},
 	})
 	m.run("mkdir -p /mnt && mount -r -L IMAGES /mnt && cp /mnt/minimal.iso /var/lib/libvirt/images/ && timeout 120 systemctl is-system-running --wait || true")
@@ -128,7 +128,7 @@ func (m *machine) tellGuest(line string) {
 func (m *machine) guestSays(pattern string) string {
 	m.t.Helper()
 	compiled := regexp.MustCompile("(?m)" + pattern)
-	for deadline := time.Now().Add(8 * time.Minute); ; {
+	for deadline := time.Now().Add(12 * time.Minute); ; {
 		console := m.file(guestConsole)
 		if found := compiled.FindStringSubmatch(console); found != nil {
 			return found[len(found)-1]

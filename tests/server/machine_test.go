@@ -114,7 +114,7 @@ func (m *machine) waitForLogin() {
 		if err == nil && code == 0 {
 			return
 		}
-		if time.Since(begin) > 5*time.Minute {
+		if time.Since(begin) > 12*time.Minute {
 			m.t.Fatalf("nobody can log in after %v: %s %v\n%s", m.Elapsed(), out, err, m.Console())
 		}
 		time.Sleep(time.Second)
