@@ -65,7 +65,7 @@ test-server: build/pkgtool
 	@build/pkgtool image build host --format raw --recipes recipes --out build
 	@build/pkgtool image build container --recipes recipes --out build
 	@build/pkgtool image build minimal --recipes recipes --out build
-	@$(FIND_GO) && ASHLAR_TEST_SERVER=1 $$go test -count=1 -v -timeout 120m ./tests/server
+	@$(FIND_GO) && ASHLAR_TEST_SERVER=1 $$go test -count=1 -v -timeout 180m ./tests/server
 
 unit:
 	@pkgtool/bootstrap.sh test
