@@ -63,6 +63,11 @@ func Apply(ctx context.Context, p *Plan, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
+	release, err := holdUdev(ctx, udevRun)
+	if err != nil {
+		return fmt.Errorf("keep udev from starting arrays and volumes: %w", err)
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	if err := partitionAll(ctx, p, o.Progress); err != nil {
 		return err
 	}
