@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net"
 	"os"
@@ -81,7 +82,8 @@ func beginAs(t *testing.T, name string, o boot.Options) *machine {
 	}
 	seed := filepath.Join(dir, "seed.iso")
 	writeMedium(t, seed, "CIDATA", []tree.Entry{
-		text("meta-data", "instance-id: test\nlocal-hostname: "+name+"\n"),
+		// Another key is another instance: what an installed machine was told before holds for the same one.
+		text("meta-data", fmt.Sprintf("instance-id: %x\nlocal-hostname: %s\n", sha256.Sum256(public), name)),
 		text("user-data", "#cloud-config\nusers:\n- name: root\n  ssh_authorized_keys: ["+strings.TrimSpace(string(public))+"]\n"),
 	})
 	o.Drives = append(o.Drives, boot.Drive{Path: seed, Interface: "cdrom"})
