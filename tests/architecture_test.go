@@ -50,6 +50,7 @@ var rooms = []struct {
 	{"tests/places", nil},
 	{"tests/farm", nil},
 	{"tests/sandbox", nil},
+	{"tests/republish", []string{"signing", "pkgtool/pkgfile", "repo"}},
 	{"tests/server", nil},
 	{"pkgtool/cli", []string{"signing", "kernel-config", "pkgtool", "repo", "iso", "installer", "tests/boot"}},
 	{"pkgtool/objects", []string{"pkgtool/cli", "pkgtool/build/sandbox", "repo/store/blob"}},
