@@ -107,6 +107,9 @@ func drives(o Options) []string {
 			format = "raw"
 		}
 		spec := "if=none,id=" + id + ",format=" + format + ",file=" + quote(d.Path)
+		if d.Cache != "" {
+			spec += ",cache=" + d.Cache
+		}
 		if d.Interface == "cdrom" {
 			spec += ",media=cdrom,readonly=on"
 		} else if d.Throwaway {

@@ -48,6 +48,7 @@ type Drive struct {
 	Format    string // raw (default), qcow2, vmdk
 	Interface string // virtio (default), sata, nvme, scsi, megasas, pvscsi, mptsas, usb
 	Serial    string // serial number, up to 20 characters; default driveN, N from 0
+	Cache     string // QEMU's cache mode: writeback (default), none, ...
 	Throwaway bool   // what the guest writes is thrown away
 	Boot      bool   // the firmware tries it after the image
 }

@@ -127,7 +127,13 @@ func (m *machine) waitForLogin() {
 // must have been started with Reboot.
 func (m *machine) restart() {
 	m.t.Helper()
-	before := m.run("cat /proc/sys/kernel/random/boot_id; systemctl reboot --no-block")
+	m.waitForRestart(m.run("cat /proc/sys/kernel/random/boot_id; systemctl reboot --no-block"))
+}
+
+// waitForRestart waits until the system lets us in that comes after the one with
+// this boot_id.
+func (m *machine) waitForRestart(before string) {
+	m.t.Helper()
 	for begin := time.Now(); time.Since(begin) < 5*time.Minute; time.Sleep(time.Second) {
 		if id, code, err := m.ssh(20*time.Second, "cat /proc/sys/kernel/random/boot_id"); err == nil && code == 0 && strings.TrimSpace(id) != before {
 			return
