@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -366,9 +367,8 @@ func (v *VM) Kill() {
 	<-v.exited
 }
 
-// Save stops the machine and writes its state, without its drives, to a file. A
-// machine with the same options, and [Resume] among Extra, goes on from there;
-// the drives must be as they were. path has no apostrophe.
+// Save stops the machine and writes its state, without its drives, to a file,
+// from where [Resume] goes on. path has no apostrophe.
 func (v *VM) Save(ctx context.Context, path string) error {
 	if _, err := v.QMP(ctx, "stop", nil); err != nil {
 		return err
@@ -402,9 +402,36 @@ func (v *VM) Save(ctx context.Context, path string) error {
 	}
 }
 
-// Resume are QEMU's arguments for a machine that goes on from a state of
-// [VM.Save].
-func Resume(path string) []string { return []string{"-incoming", "exec:cat '" + path + "'"} }
+// Resume starts a machine that goes on from a state of [VM.Save]. The options,
+// and what is on the drives, must be those of the machine that was saved.
+func Resume(ctx context.Context, path string, o Options) (*VM, error) {
+	o.Extra = append(slices.Clone(o.Extra), "-incoming", "exec:cat '"+path+"'")
+	v, err := Start(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		var state struct {
+			Status string `json:"status"`
+		}
+		answer, err := v.QMP(ctx, "query-status", nil)
+		if err == nil {
+			err = json.Unmarshal(answer, &state)
+		}
+		// It was stopped when it was saved, and is so again.
+		if err == nil && state.Status == "paused" {
+			_, err = v.QMP(ctx, "cont", nil)
+			if err == nil {
+				return v, nil
+			}
+		}
+		if err != nil {
+			v.Close()
+			return nil, err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
 
 // Close ends the machine, by force if it must, and removes its files. Files of
 // a failure stay. It can be called several times.
