@@ -93,8 +93,9 @@ crash:
 
 test-install: iso
 	@pkgtool/bootstrap.sh test
-	@$(FIND_GO) && ASHLAR_TEST_INSTALL=1 ASHLAR_ISO=$(CURDIR)/build/ashlar-$(IMAGE).iso ASHLAR_REPO=$(CURDIR)/build/repo \
-		$$go test -count=1 -timeout 180m -v -run 'TestInstallMatrix|TestInstalledOnLayers' ./tests/boot
+	@build/pkgtool image build disk --images tests/boot/testdata --recipes recipes --out build
+	@$(FIND_GO) && ASHLAR_TEST_INSTALL=1 ASHLAR_ISO=$(CURDIR)/build/ashlar-$(IMAGE).iso ASHLAR_REPO=$(CURDIR)/build/repo ASHLAR_DISKS=$(CURDIR)/build \
+		$$go test -count=1 -timeout 180m -v -run 'TestInstallMatrix|TestInstalledOnLayers|TestBadUpdatesComeBack' ./tests/boot
 
 test-powercut: iso
 	@pkgtool/bootstrap.sh test

@@ -115,11 +115,15 @@ func item(b *strings.Builder, e *Entry, title, id, more string) error {
 		return err
 	}
 	fmt.Fprintf(b, "menuentry %s --id %s --unrestricted {\n\tif [ \"$chosen\" != \"$default\" ]; then set mode=chosen; fi\n", name, id)
-	fmt.Fprintf(b, "\tlinux %s %s ashlar.generation=%d ashlar.boot=$mode\n", e.Kernel, options, e.Generation)
+	fmt.Fprintf(b, "\tset loaded=\n\tif linux %s %s ashlar.generation=%d ashlar.boot=$mode; then\n\t\t", e.Kernel, options, e.Generation)
 	if e.Initrd != "" {
-		fmt.Fprintf(b, "\tinitrd %s\n", e.Initrd)
+		fmt.Fprintf(b, "if initrd %s; then set loaded=1; fi\n", e.Initrd)
+	} else {
+		b.WriteString("set loaded=1\n")
 	}
-	b.WriteString("}\n")
+	// GRUB would wait in its menu for ever, and nobody may be there.
+	b.WriteString("\tfi\n\tif [ -z \"$loaded\" ]; then\n\t\techo 'the kernel or its initial RAM file system cannot be loaded'\n\t\tsleep 3\n" +
+		"\t\tif [ \"$mode\" = default -a -n \"$tries\" ]; then reboot; fi\n\tfi\n}\n")
 	return nil
 }
 
