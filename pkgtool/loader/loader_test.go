@@ -96,6 +96,10 @@ func TestGRUBReadsConfigAndMenu(t *testing.T) {
 			t.Errorf("%v: %s\n%s", err, out, script)
 		}
 	}
+	// GRUB takes the variable "default" away before it runs an entry.
+	if strings.Contains(string(text), "$default") || !strings.Contains(string(text), `"$chosen" != "g$generation"`) {
+		t.Errorf("a start by default looks like a chosen one:\n%s", text)
+	}
 	first, rescue := strings.Index(string(text), "--id g12"), strings.Index(string(text), "'Rescue: a root shell on Three")
 	if first < 0 || first > strings.Index(string(text), "--id g3 ") || rescue < first {
 		t.Errorf("order of\n%s", text)

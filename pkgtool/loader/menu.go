@@ -105,6 +105,8 @@ func menu(entries []*Entry, good int, password string) ([]byte, error) {
 // in its place where another init starts.
 const rescueOptions = " systemd.unit=rescue.target ashlar.rescue"
 
+// item writes one entry. GRUB knows which one runs (chosen), but no longer which one
+// is the default.
 func item(b *strings.Builder, e *Entry, title, id, more string) error {
 	options, err := quote(e.Options + more)
 	if err != nil {
@@ -114,7 +116,7 @@ func item(b *strings.Builder, e *Entry, title, id, more string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(b, "menuentry %s --id %s --unrestricted {\n\tif [ \"$chosen\" != \"$default\" ]; then set mode=chosen; fi\n", name, id)
+	fmt.Fprintf(b, "menuentry %s --id %s --unrestricted {\n\tif [ \"$chosen\" != \"g$generation\" ]; then set mode=chosen; fi\n", name, id)
 	fmt.Fprintf(b, "\tset loaded=\n\tif linux %s %s ashlar.generation=%d ashlar.boot=$mode; then\n\t\t", e.Kernel, options, e.Generation)
 	if e.Initrd != "" {
 		fmt.Fprintf(b, "if initrd %s; then set loaded=1; fi\n", e.Initrd)

@@ -70,11 +70,17 @@ func comeBack(t *testing.T, disk string) *boot.VM {
 	vm, err := boot.Start(t.Context(), boot.Options{
 		Drives: []boot.Drive{{Path: disk, Format: "qcow2", Boot: true}}, Reboot: true, Interactive: true,
 		Limit: 8 * time.Minute, Idle: 3 * time.Minute, Artifacts: artifacts(t),
+		Extra: []string{"-action", "panic=none"}, // the kernel restarts the machine, as it does where nobody watches
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { vm.Close() })
+	t.Cleanup(func() {
+		if t.Failed() {
+			vm.SaveArtifacts()
+		}
+		vm.Close()
+	})
 	logIn(t, vm)
 	return vm
 }
