@@ -63,13 +63,13 @@ func openConsole() {
 	}
 }
 
-// emergency says what went wrong. With a shell in the initial RAM file system
-// it goes on as that shell; else process 1 ends, and the kernel panics, which
+// emergency says what went wrong. If it may, and there is a shell in the initial RAM
+// file system, it goes on as that shell; else process 1 ends, and the kernel panics, which
 // reboots the machine if panic= says so.
-func emergency(err error) {
+func emergency(err error, mayShell bool) {
 	log(priorityAlert, "cannot start the system: "+message(err))
 	const shell = "/bin/sh"
-	if isTerminal(0) && unix.Access(shell, unix.X_OK) == nil {
+	if mayShell && isTerminal(0) && unix.Access(shell, unix.X_OK) == nil {
 		log(priorityAlert, "starting a shell; its end ends the machine")
 		unix.Exec(shell, []string{shell}, []string{"PATH=/bin:/usr/bin", "TERM=linux", "PS1=ashlar emergency# "})
 	}

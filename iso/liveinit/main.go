@@ -27,9 +27,13 @@ func main() {
 		unix.Exit(2)
 	}
 	openConsole()
-	if err := run(); err != nil {
-		emergency(err)
+	p, err := findSystem()
+	if err != nil {
+		emergency(err, true)
 	}
+	// A shell of the system would hold up a machine that can come back by itself,
+	// and let everybody in who sees its console.
+	emergency(start(p), false)
 }
 
 // started returns the words that this process was started with.
@@ -41,18 +45,19 @@ func started() []string {
 	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
 }
 
-func run() error {
+// findSystem mounts the system's root.
+func findSystem() (*parameters, error) {
 	if err := mountKernelFileSystems(); err != nil {
-		return err
+		return nil, err
 	}
 	openConsole() // now that /dev is there for sure
 	cmdline, err := readFile("/proc/cmdline", 64<<10)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p, err := parseCmdline(string(cmdline))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, key := range p.unknown {
 		log(priorityWarning, "kernel parameter "+key+" is none of live-init's: "+known)
@@ -60,8 +65,14 @@ func run() error {
 	hardware := readDrivers(modules)
 	hardware.loadListed()
 	if err := findRoot(p, hardware); err != nil {
-		return err
+		return nil, err
 	}
+	return p, nil
+}
+
+// start makes the system's root the root and starts what is there; it returns only
+// if that fails.
+func start(p *parameters) error {
 	if err := handOver(); err != nil {
 		return err
 	}

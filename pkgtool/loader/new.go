@@ -67,8 +67,12 @@ func kernelOptions(text string) (string, error) {
 	if options == "" {
 		return "", fault.Errorf(fault.Usage, "/%s is empty; it must say root=UUID=... at least", CmdlinePath)
 	}
-	if !strings.Contains(" "+options, " panic=") {
-		options += " panic=30" // a start that ends in a panic is one that failed: the next one counts
+	// A start that ends in a panic, or in systemd's crash, is one that failed: the next
+	// one counts.
+	for _, option := range []string{"panic=30", "systemd.crash_reboot=yes"} {
+		if key, _, _ := strings.Cut(option, "="); !strings.Contains(" "+options+" ", " "+key+"=") {
+			options += " " + option
+		}
 	}
 	_, err := quote(options)
 	return options, err
