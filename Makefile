@@ -19,6 +19,7 @@
 #               card that QEMU has, and go through its 48 baseline checks; build the image
 #               host, run guests and a container on it, move a guest (an hour and a half)
 #   make test-install  every layout of the installer with both firmwares (an hour)
+#   make test-life  updates that do not start, the boot menu, full disks (10 minutes)
 #   make test-powercut  cut the power of installed machines at 200 random moments of an
 #               upgrade (two hours; ASHLAR_POWERCUTS=20 for fewer)
 #   make clean  remove build/ (the cache in ~/.cache/ashlar stays)
@@ -32,7 +33,7 @@ export CGO_ENABLED = 0
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help iso test unit bench bench-go selfhost crash boot clean test-server test-install test-powercut build/pkgtool build/pkgtool-objects build/pkgtool-buildkit
+.PHONY: help iso test unit bench bench-go selfhost crash boot clean test-server test-install test-life test-powercut build/pkgtool build/pkgtool-objects build/pkgtool-buildkit
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -93,9 +94,14 @@ crash:
 
 test-install: iso
 	@pkgtool/bootstrap.sh test
+	@$(FIND_GO) && ASHLAR_TEST_INSTALL=1 ASHLAR_ISO=$(CURDIR)/build/ashlar-$(IMAGE).iso ASHLAR_REPO=$(CURDIR)/build/repo \
+		$$go test -count=1 -timeout 180m -v -run 'TestInstallMatrix|TestInstalledOnLayers' ./tests/boot
+
+test-life: build/pkgtool
+	@pkgtool/bootstrap.sh test
 	@build/pkgtool image build disk --images tests/boot/testdata --recipes recipes --out build
-	@$(FIND_GO) && ASHLAR_TEST_INSTALL=1 ASHLAR_ISO=$(CURDIR)/build/ashlar-$(IMAGE).iso ASHLAR_REPO=$(CURDIR)/build/repo ASHLAR_DISKS=$(CURDIR)/build \
-		$$go test -count=1 -timeout 180m -v -run 'TestInstallMatrix|TestInstalledOnLayers|TestBadUpdatesComeBack' ./tests/boot
+	@$(FIND_GO) && ASHLAR_TEST_LIFE=1 ASHLAR_DISKS=$(CURDIR)/build \
+		$$go test -count=1 -timeout 60m -v -run 'TestBadUpdatesComeBack|TestBootMenu|TestFullDisk' ./tests/boot
 
 test-powercut: iso
 	@pkgtool/bootstrap.sh test

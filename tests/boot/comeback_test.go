@@ -2,6 +2,7 @@ package boot_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -11,65 +12,78 @@ import (
 	"ashlar/tests/boot"
 )
 
-// badUpdates are packages that keep a machine from starting; each is the text of
-// a folder's files, made in the guest.
+// badUpdates are packages that keep a machine from starting. make puts their files
+// below tree and their description into package.yaml, in the guest.
 var badUpdates = []struct {
 	name, make string
+	firmware   boot.Firmware
 	slow       bool
 }{
 	{"kernel", `mkdir -p tree/usr/lib/modules/99.1-broken && head -c 3000000 /dev/urandom >tree/usr/lib/modules/99.1-broken/vmlinuz
-printf 'schema: 1\nname: linux-broken\nversion: 99.1.0\nsummary: no kernel at all\n' >package.yaml`, false},
-	{"init", `mkdir -p tree/usr/lib/ashlar && echo 'no program' >tree/usr/lib/ashlar/live-init
-printf 'schema: 1\nname: ashlar-liveinit\nversion: 99.1.0\narch: x86_64\nsummary: no init at all\n' >package.yaml`, true},
+printf 'schema: 1\nname: linux-broken\nversion: 99.1.0\nsummary: no kernel at all\n' >package.yaml`, boot.UEFI, false},
+	{"initial RAM file system", `mkdir -p tree/usr/lib/ashlar && echo 'no program' >tree/usr/lib/ashlar/live-init
+printf 'schema: 1\nname: ashlar-liveinit\nversion: 99.1.0\narch: x86_64\nsummary: no program in the initial RAM file system\n' >package.yaml`, boot.BIOS, true},
+	{"init", `mkdir tree && (cd / && tar -c $(pkgtool files busybox)) 2>/dev/null | tar -x -C tree
+rm tree/usr/bin/init && echo 'no program' >tree/usr/bin/init && chmod 755 tree/usr/bin/init
+printf 'schema: 1\nname: busybox\nversion: 99.1.0\narch: x86_64\nsummary: no init at all\n' >package.yaml`, boot.UEFI, true},
 }
+
+// packed makes the package and installs it, from no repository.
+const packed = `
+rm /etc/pkgtool/repositories.d/*
+pkgtool key generate --name tester && pkgtool key export >key.asc && pkgtool pkg create tree --description package.yaml -o new.ashlar`
 
 // A machine that is given an update which does not start comes back by itself,
 // with what it had before, and says so.
 func TestBadUpdatesComeBack(t *testing.T) {
 	for _, update := range badUpdates {
 		t.Run(update.name, func(t *testing.T) {
-			if update.slow && os.Getenv("ASHLAR_TEST_INSTALL") == "" {
-				t.Skip("takes minutes; make test-install runs it")
+			if update.slow {
+				onlyLife(t)
 			}
-			disk := filepath.Join(t.TempDir(), "disk.qcow2")
-			content, err := os.ReadFile(filepath.Join(built(t, "ASHLAR_DISKS", "."), "ashlar-disk.qcow2"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(disk, content, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			vm := comeBack(t, disk)
+			vm := bootCopy(t, update.firmware)
 			before := run(t, vm, "pkgtool list")
-			run(t, vm, "until pkgtool loader list | grep -q good; do sleep 1; done")
-			run(t, vm, update.make+`
-sed -i 's/$/ panic=2/' /etc/kernel/cmdline
-rm /etc/pkgtool/repositories.d/*
-pkgtool key generate --name tester && pkgtool key export >key.asc && pkgtool pkg create tree --description package.yaml -o bad.ashlar
-pkgtool install --yes --trust key.asc ./bad.ashlar`)
-			t.Log(run(t, vm, "pkgtool loader list"))
-			begun := time.Now()
-			if err := vm.Send("reboot\n"); err != nil {
-				t.Fatal(err)
+			run(t, vm, update.make+packed+"; sed -i 's/$/ panic=2/' /etc/kernel/cmdline; pkgtool install --yes --trust key.asc ./new.ashlar")
+			if got := run(t, vm, "pkgtool loader list"); !strings.Contains(got, "3 tries left") {
+				t.Errorf("the update is not tried:\n%s", got)
 			}
+			begun := time.Now()
+			restart(t, vm)
 			logIn(t, vm)
 			t.Logf("back after %.1f s", time.Since(begun).Seconds())
+			if said := "generation 2 did not start in 3 tries; going back to generation 1, as generation 3"; !strings.Contains(vm.Console(), said) {
+				t.Errorf("the console never said %q", said)
+			}
 			if got := run(t, vm, "pkgtool list"); got != before {
 				t.Errorf("packages after the way back:\n%s", got)
 			}
-			run(t, vm, "until pkgtool loader list | grep -q 'was left'; do sleep 1; done; pkgtool verify >/dev/null")
-			t.Log(run(t, vm, "pkgtool loader list"))
+			run(t, vm, "pkgtool verify >/dev/null")
+			blessed(t, vm, "generation 2 did not start in 3 tries and was left")
 			powerOff(t, vm)
 		})
 	}
 }
 
-// comeBack starts a machine that may reset itself.
-func comeBack(t *testing.T, disk string) *boot.VM {
+// onlyLife leaves a test to make test-life.
+func onlyLife(t *testing.T) {
 	t.Helper()
+	if os.Getenv("ASHLAR_TEST_LIFE") == "" {
+		t.Skip("takes minutes; make test-life runs it")
+	}
+}
+
+// bootCopy starts a copy of the disk image as a machine that may reset itself, and
+// waits until its start is proved.
+func bootCopy(t *testing.T, firmware boot.Firmware) *boot.VM {
+	t.Helper()
+	disk := filepath.Join(t.TempDir(), "disk.qcow2")
+	image := filepath.Join(built(t, "ASHLAR_DISKS", "."), "ashlar-disk.qcow2")
+	if out, err := exec.Command("cp", "--reflink=auto", image, disk).CombinedOutput(); err != nil {
+		t.Fatalf("cp: %v\n%s", err, out)
+	}
 	vm, err := boot.Start(t.Context(), boot.Options{
-		Drives: []boot.Drive{{Path: disk, Format: "qcow2", Boot: true}}, Reboot: true, Interactive: true,
-		Limit: 8 * time.Minute, Idle: 3 * time.Minute, Artifacts: artifacts(t),
+		Firmware: firmware, Drives: []boot.Drive{{Path: disk, Format: "qcow2", Boot: true}}, Reboot: true, Interactive: true,
+		Limit: 15 * time.Minute, Idle: 3 * time.Minute, Artifacts: artifacts(t),
 		Extra: []string{"-action", "panic=none"}, // the kernel restarts the machine, as it does where nobody watches
 	})
 	if err != nil {
@@ -82,23 +96,43 @@ func comeBack(t *testing.T, disk string) *boot.VM {
 		vm.Close()
 	})
 	logIn(t, vm)
+	blessed(t, vm, "good")
 	return vm
+}
+
+// blessed waits until the list of what the machine starts has a word that comes
+// with the end of a start.
+func blessed(t *testing.T, vm *boot.VM, word string) {
+	t.Helper()
+	run(t, vm, `for i in $(seq 120); do pkgtool loader list >list && grep -q '`+word+`' list && break; sleep 1; done; cat list; grep -q '`+word+`' list`)
+}
+
+// restart asks the machine for a restart.
+func restart(t *testing.T, vm *boot.VM) {
+	t.Helper()
+	if err := vm.Send("reboot\n"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func logIn(t *testing.T, vm *boot.VM) {
 	t.Helper()
 	for _, step := range []struct{ wait, answer string }{{`node1 login: $`, "root\n"}, {`Password: $`, rootPassword + "\n"}} {
-		if _, err := vm.ExpectPrompt(t.Context(), regexp.MustCompile(step.wait)); err != nil {
-			t.Fatalf("%v; the console ends in\n%s", err, tail(vm.Console()))
-		}
+		expectPrompt(t, vm, step.wait)
 		if err := vm.Send(step.answer); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := vm.ExpectPrompt(t.Context(), prompt); err != nil {
-		t.Fatal(err)
-	}
+	expectPrompt(t, vm, prompt.String())
 	run(t, vm, "dmesg -n 1")
+}
+
+// expectPrompt waits for a prompt and shows the end of the console if none comes.
+func expectPrompt(t *testing.T, vm *boot.VM, pattern string) {
+	t.Helper()
+	if _, err := vm.ExpectPrompt(t.Context(), regexp.MustCompile(pattern)); err != nil {
+		t.Fatalf("%v; the console ends in\n%s", err, tail(vm.Console()))
+	}
 }
 
 func tail(text string) string {
