@@ -19,7 +19,8 @@
 #               card that QEMU has, and go through its 48 baseline checks; build the image
 #               host, run guests and a container on it, move a guest (an hour and a half)
 #   make test-install  every layout of the installer with both firmwares (an hour)
-#   make test-life  updates that do not start, the boot menu, full disks (10 minutes)
+#   make test-life  updates that do not start, the boot menu, full disks, a mirror that
+#               turns hostile (10 minutes)
 #   make test-powercut  cut the power of installed machines at 200 random moments of an
 #               upgrade (two hours; ASHLAR_POWERCUTS=20 for fewer)
 #   make clean  remove build/ (the cache in ~/.cache/ashlar stays)
@@ -97,11 +98,11 @@ test-install: iso
 	@$(FIND_GO) && ASHLAR_TEST_INSTALL=1 ASHLAR_ISO=$(CURDIR)/build/ashlar-$(IMAGE).iso ASHLAR_REPO=$(CURDIR)/build/repo \
 		$$go test -count=1 -timeout 180m -v -run 'TestInstallMatrix|TestInstalledOnLayers' ./tests/boot
 
-test-life: build/pkgtool
+test-life: iso
 	@pkgtool/bootstrap.sh test
 	@build/pkgtool image build disk --images tests/boot/testdata --recipes recipes --out build
-	@$(FIND_GO) && ASHLAR_TEST_LIFE=1 ASHLAR_DISKS=$(CURDIR)/build \
-		$$go test -count=1 -timeout 60m -v -run 'TestBadUpdatesComeBack|TestBootMenu|TestFullDisk' ./tests/boot
+	@$(FIND_GO) && ASHLAR_TEST_LIFE=1 ASHLAR_DISKS=$(CURDIR)/build ASHLAR_REPO=$(CURDIR)/build/repo \
+		$$go test -count=1 -timeout 60m -v -run 'TestBadUpdatesComeBack|TestBootMenu|TestFullDisk|TestMirrorForTwoMachines' ./tests/boot
 
 test-powercut: iso
 	@pkgtool/bootstrap.sh test

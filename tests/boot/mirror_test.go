@@ -17,8 +17,8 @@ import (
 // machines get the second release from the mirror while the origin is away, and a
 // mirror that turns hostile changes nothing on them.
 func TestMirrorForTwoMachines(t *testing.T) {
-	if os.Getenv("ASHLAR_TEST_INSTALL") == "" {
-		t.Skip("takes minutes; make test-install runs it")
+	if os.Getenv("ASHLAR_TEST_LIFE") == "" {
+		t.Skip("takes minutes; make test-life runs it")
 	}
 	published, disk := built(t, "ASHLAR_REPO", "repo"), filepath.Join(built(t, "ASHLAR_DISKS", "."), "ashlar-disk.qcow2")
 	program, err := pkgtool()
