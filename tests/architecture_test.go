@@ -11,7 +11,7 @@ import (
 )
 
 // base packages know nothing of the rooms; every room may use them.
-var base = []string{"pkgtool/fault", "pkgtool/durable", "pkgtool/strictyaml", "pkgtool/version"}
+var base = []string{"pkgtool/fault", "pkgtool/durable", "pkgtool/strictyaml", "pkgtool/version", "pkgtool/mounts"}
 
 // rooms lists, in the order in which data flows, each room and the rooms that
 // it may import besides itself and base.
@@ -23,6 +23,7 @@ var rooms = []struct {
 	{"pkgtool/durable", nil},
 	{"pkgtool/strictyaml", nil},
 	{"pkgtool/version", nil},
+	{"pkgtool/mounts", nil},
 	{"signing", nil},
 	{"kernel-config", nil},
 	{"pkgtool/pkgfile", []string{"signing"}},
@@ -38,6 +39,7 @@ var rooms = []struct {
 	{"pkgtool/loader", []string{"pkgtool/system", "iso/cpio", "iso/drivers", "iso/tree"}},
 	{"pkgtool/install", []string{"signing", "pkgtool/pkgfile", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "pkgtool/query"}},
 	{"iso", []string{"signing", "pkgtool/pkgfile", "pkgtool/sbom", "pkgtool/system", "pkgtool/loader"}},
+	{"pkgtool/autoupdate", []string{"pkgtool/pkgfile", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "pkgtool/install"}},
 	{"installer", []string{"signing", "pkgtool/pkgfile", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "pkgtool/loader", "pkgtool/install", "iso"}},
 	{"pkgtool/release", []string{"signing", "pkgtool/pkgfile", "pkgtool/build", "repo", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "pkgtool/query", "pkgtool/install", "iso"}},
 	{"tests/boot", nil},

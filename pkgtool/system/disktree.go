@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"ashlar/pkgtool/mounts"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -138,32 +140,12 @@ func (d *disk) mounts() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	table, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return nil, err
-	}
-	prefix := strings.TrimSuffix(root, "/") + "/"
-	var mounts []string
-	for line := range strings.Lines(string(table)) {
-		fields := strings.Fields(line)
-		if len(fields) < 5 {
-			continue
-		}
-		if at, below := strings.CutPrefix(mountPath(fields[4]), prefix); below && at != "" {
-			mounts = append(mounts, at)
-		}
-	}
-	return mounts, nil
+	return mounts.Below(root)
 }
 
 // mountedBelow reports whether something is mounted at or below a path, as far
 // as the kernel tells: where it does not, the answer is yes.
 func (d *disk) mountedBelow(path string) bool {
-	mounts, err := d.mounts()
-	return err != nil || slices.ContainsFunc(mounts, func(at string) bool { return at == path || strings.HasPrefix(at, path+"/") })
-}
-
-// mountPath undoes the escapes of mountinfo, see proc(5).
-func mountPath(s string) string {
-	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
+	places, err := d.mounts()
+	return err != nil || slices.ContainsFunc(places, func(at string) bool { return at == path || strings.HasPrefix(at, path+"/") })
 }

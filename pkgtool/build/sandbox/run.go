@@ -141,7 +141,7 @@ func run(ctx context.Context, spec Spec, dir string) error {
 	}
 	// Ctrl-C on the caller's terminal is for the caller, who ends pid 1.
 	cmd.SysProcAttr.Setsid = !spec.Terminal
-	if err := cmd.Start(); err != nil {
+	if err := start(cmd, spec, dir); err != nil {
 		return explainStart(err)
 	}
 	orderR.Close()

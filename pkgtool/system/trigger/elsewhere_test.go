@@ -83,3 +83,41 @@ func TestOnOverlay(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// TestMountsInside has file systems mounted inside the live folders, as servers
+// have with /var/log: triggers see the folders, and nothing of what is mounted.
+func TestMountsInside(t *testing.T) {
+	if os.Getenv("TRIGGER_TEST_MOUNTS") == "" {
+		again(t, mapped(unix.CLONE_NEWNS), "TRIGGER_TEST_MOUNTS", "1")
+		return
+	}
+	f := newFixture(t)
+	for _, name := range []string{"live/var/log", "live/etc/with space", "live/var/lib"} {
+		if err := os.MkdirAll(f.path(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"live/var/log", "live/etc/with space"} {
+		if err := unix.Mount("tmpfs", f.path(name), "tmpfs", 0, ""); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Unmount(f.path(name), unix.MNT_DETACH) })
+		if err := os.WriteFile(f.path(name+"/mounted"), []byte("x"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// a folder bound to itself, as with other options
+	if err := unix.Mount(f.path("live/var/lib"), f.path("live/var/lib"), "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(f.path("live/var/lib"), unix.MNT_DETACH) })
+	got, _ := f.run(t, probe("a", "show /var/lib/data", "show /etc/same", "missing /var/log/mounted", "write /etc/ld.so.cache x"))
+	if want := "file etc/ld.so.cache 0644 x" + owner("0:0") + "\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for _, name := range []string{"live/var/log", "live/etc/with space"} {
+		if _, err := os.Stat(f.path(name + "/mounted")); err != nil {
+			t.Error(err)
+		}
+	}
+}
