@@ -156,23 +156,14 @@ func refreshCommand(app *App) *cobra.Command {
 		Use: "refresh [NAME...]", Short: "Ask the repositories what they offer now",
 		Example: "  pkgtool refresh\n  pkgtool refresh example --json | jq '.repositories[].packages'", ValidArgsFunction: app.completeRemote,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dirs := client.DirsOf(app.Root)
-			configs, err := client.LoadConfigs(dirs.Config)
-			if err != nil {
-				return err
-			}
-			if configs, err = chosen(configs, args); err != nil {
-				return err
-			}
-			repositories, err := client.Open(configs, dirs, client.Options{Warn: func(err error) { app.Say("%s", printable(err.Error())) }})
-			if err != nil {
-				return err
-			}
-			statuses, refreshErr := repositories.Refresh(cmd.Context())
+			statuses, refreshErr := app.refresh(cmd.Context(), args)
 			if statuses == nil {
+				if refreshErr != nil {
+					return refreshErr
+				}
 				statuses = []client.Status{}
 			}
-			err = app.Print(map[string]any{"schema": 1, "repositories": statuses}, func(w io.Writer) {
+			err := app.Print(map[string]any{"schema": 1, "repositories": statuses}, func(w io.Writer) {
 				for _, s := range statuses {
 					fmt.Fprintf(w, "%-16s %-8s version %d, %d packages, good until %s\n", s.Name, s.Channel, s.Version, s.Packages, s.Expires.Format(time.DateOnly))
 				}
@@ -180,6 +171,23 @@ func refreshCommand(app *App) *cobra.Command {
 			return errors.Join(refreshErr, err)
 		},
 	}
+}
+
+// refresh asks the repositories that are named, or all.
+func (a *App) refresh(ctx context.Context, names []string) ([]client.Status, error) {
+	dirs := client.DirsOf(a.Root)
+	configs, err := client.LoadConfigs(dirs.Config)
+	if err != nil {
+		return nil, err
+	}
+	if configs, err = chosen(configs, names); err != nil {
+		return nil, err
+	}
+	repositories, err := client.Open(configs, dirs, client.Options{Warn: func(err error) { a.Say("%s", printable(err.Error())) }})
+	if err != nil {
+		return nil, err
+	}
+	return repositories.Refresh(ctx)
 }
 
 // chosen picks the repositories that were named, all if none was.

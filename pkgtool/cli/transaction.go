@@ -34,6 +34,9 @@ type changeFlags struct {
 	offline, allowStale, noRecommends, allowVendorChange                bool
 	trust, saveCase                                                     string
 	solveTimeout                                                        time.Duration
+
+	// refuse may end the command when the plan is known, before anything is done.
+	refuse func(*system.System, *install.Plan) error
 }
 
 func (f *changeFlags) add(cmd *cobra.Command) {
@@ -96,6 +99,11 @@ func (a *App) change(ctx context.Context, f changeFlags, request install.Request
 		return err
 	}
 	defer plan.Close()
+	if f.refuse != nil && !plan.Empty() {
+		if err := f.refuse(session.System(), plan); err != nil {
+			return err
+		}
+	}
 	if !plan.Empty() {
 		normally()
 		defer boundMemory(len(plan.Steps))()
