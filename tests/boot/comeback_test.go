@@ -25,7 +25,7 @@ printf 'schema: 1\nname: linux-broken\nversion: 99.1.0\nsummary: no kernel at al
 printf 'schema: 1\nname: ashlar-liveinit\nversion: 99.1.0\narch: x86_64\nsummary: no program in the initial RAM file system\n' >package.yaml`, boot.BIOS, true},
 	{"init", `mkdir tree && (cd / && tar -c $(pkgtool files busybox)) 2>/dev/null | tar -x -C tree
 rm tree/usr/bin/init && echo 'no program' >tree/usr/bin/init && chmod 755 tree/usr/bin/init
-printf 'schema: 1\nname: busybox\nversion: 99.1.0\narch: x86_64\nsummary: no init at all\n' >package.yaml`, boot.UEFI, true},
+printf 'schema: 1\nname: busybox\nversion: 99.1.0\narch: x86_64\nprovides: [cmd(sh)]\nsummary: no init at all\n' >package.yaml`, boot.UEFI, true},
 }
 
 // packed makes the package and installs it, from no repository.

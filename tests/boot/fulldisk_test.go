@@ -22,18 +22,20 @@ printf 'schema: 1\nname: big\nversion: 1.0.0\nsummary: too big\n' >package.yaml`
 		t.Fatal(err)
 	}
 	install := "pkgtool install --yes --trust key.asc ./new.ashlar"
-	full := `dd if=/dev/zero of=/fill bs=65536 2>/dev/null; sync`
+	fill := func(sizes string) string { // MiB of files
+		return "mkdir -p /fill; for m in " + sizes + "; do fallocate -l $((m << 20)) /fill/$m || rm -f /fill/$m; done 2>/dev/null; "
+	}
+	const most, rest = "2048 1024 512 256 128 64", "32 16 8 4 2 1"
 
-	// No room from the beginning.
-	run(t, vm, full+"; truncate -s -30000000 /fill; sync")
+	// No room from the beginning: less than 64 MiB.
+	run(t, vm, fill(most)+"df -m /")
 	refused(t, vm, install, "make room first", state, before)
 
 	// The last room goes while the question waits for its answer.
-	run(t, vm, "rm /fill && sync; (sleep 20; "+full+"; echo the-disk-is-full >/dev/console) &")
-	if err := vm.Send("pkgtool install --trust key.asc ./new.ashlar; echo ended-with $?\n"); err != nil {
+	run(t, vm, "rm -r /fill; (until grep -q 'go on' /run/said; do sleep 1; done; "+fill(most+" "+rest)+"cat /dev/zero >/fill/rest; sync; echo the-disk-is-full >/dev/console) 2>/dev/null &")
+	if err := vm.Send("{ pkgtool install --trust key.asc ./new.ashlar; echo ended-with $?; } 2>&1 | tee /run/said\n"); err != nil {
 		t.Fatal(err)
 	}
-	expectPrompt(t, vm, `go on\? \[y/N\] $`)
 	if _, err := vm.Expect(t.Context(), regexp.MustCompile(`the-disk-is-full`)); err != nil {
 		t.Fatal(err)
 	}
@@ -51,11 +53,11 @@ printf 'schema: 1\nname: big\nversion: 1.0.0\nsummary: too big\n' >package.yaml`
 	restart(t, vm) // with the disk still full
 	logIn(t, vm)
 	unchanged(t, vm, state, before)
-	run(t, vm, "rm /fill")
+	run(t, vm, "rm -r /fill")
 
 	// No room for the kernel.
-	esp := `mkdir -p /esp && mount -t vfat $(blkid | grep -i "uuid=\"$(head -n1 /etc/ashlar/esp)\"" | cut -d: -f1) /esp && `
-	run(t, vm, esp+`{ dd if=/dev/zero of=/esp/fill bs=65536 2>/dev/null; umount /esp; }`)
+	esp := `mkdir -p /esp && for d in /dev/vda?*; do mount -t vfat $d /esp 2>/dev/null && break; done; test -d /esp/loader/entries && `
+	run(t, vm, esp+`{ dd if=/dev/zero of=/esp/fill bs=1048576 2>/dev/null; umount /esp; }`)
 	refused(t, vm, install, "the EFI system partition has", state, before)
 	run(t, vm, esp+`rm /esp/fill && umount /esp`)
 
