@@ -73,7 +73,10 @@ func withPartition(id string, work func(dir string) error) (err error) {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "ashlar-esp-")
+	dir, err := os.MkdirTemp("/run", "ashlar-esp-") // there is room in memory, whatever the disk has
+	if errors.Is(err, os.ErrNotExist) {
+		dir, err = os.MkdirTemp("", "ashlar-esp-")
+	}
 	if err != nil {
 		return err
 	}
