@@ -12,7 +12,7 @@ import (
 // installCommands change what is installed.
 func installCommands(app *App) []*cobra.Command {
 	return []*cobra.Command{
-		installCommand(app), removeCommand(app), upgradeCommand(app), autoupdateCommand(app), downgradeCommand(app), reinstallCommand(app), autoremoveCommand(app),
+		installCommand(app), removeCommand(app), upgradeCommand(app), autoupdateCommand(app), migrateCommand(app), downgradeCommand(app), reinstallCommand(app), autoremoveCommand(app),
 		markCommand(app), syncCommand(app), lockCommand(app), holdCommand(app), unholdCommand(app),
 	}
 }

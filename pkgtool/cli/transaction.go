@@ -33,6 +33,7 @@ type changeFlags struct {
 	yes, dryRun, allowRemovals, downloadOnly, noTriggers, timing, stage bool
 	offline, allowStale, noRecommends, allowVendorChange                bool
 	trust, saveCase                                                     string
+	definitions                                                         string // folder; "" is the system's
 	solveTimeout                                                        time.Duration
 
 	// refuse may end the command when the plan is known, before anything is done.
@@ -188,7 +189,7 @@ func boundMemory(packages int) (undo func()) {
 }
 
 func (a *App) openSession(f changeFlags) (*install.Session, error) {
-	opts := install.Options{Root: a.Root, Command: os.Args, Offline: f.offline, Stale: f.allowStale,
+	opts := install.Options{Root: a.Root, Config: f.definitions, Command: os.Args, Offline: f.offline, Stale: f.allowStale,
 		Warn: func(err error) { a.Say("%s", printable(err.Error())) }}
 	if f.trust != "" {
 		data, err := os.ReadFile(f.trust)

@@ -85,11 +85,24 @@ func (d Dirs) Undefine(name string) error {
 	return err
 }
 
-var enabledLine = regexp.MustCompile(`(?m)^enabled:[^#\n]*?([ \t]*#.*)?$`)
-
 // SetEnabled switches a repository on or off, and changes nothing else in its
 // definition. It reports whether that was otherwise before.
 func (d Dirs) SetEnabled(name string, on bool) (changed bool, err error) {
+	return d.set(name, "enabled", fmt.Sprint(on), func(c *Config) { c.Enabled = &on })
+}
+
+// SetChannel makes a repository follow another channel, and changes nothing else
+// in its definition. It reports whether that was otherwise before.
+func (d Dirs) SetChannel(name, channel string) (changed bool, err error) {
+	if !channelName.MatchString(channel) {
+		return false, fault.Errorf(fault.Usage, "invalid channel %q; use lower-case letters, digits, _ and -", channel)
+	}
+	return d.set(name, "channel", channel, func(c *Config) { c.Channel = channel })
+}
+
+// set gives a key of a definition another value, which change makes in what was
+// read from it.
+func (d Dirs) set(name, key, value string, change func(*Config)) (changed bool, err error) {
 	unlock, err := d.lockConfig()
 	if err != nil {
 		return false, err
@@ -100,29 +113,40 @@ func (d Dirs) SetEnabled(name string, on bool) (changed bool, err error) {
 		return false, err
 	}
 	was, err := ReadConfig(path)
-	if err != nil || was.On() == on {
+	if err != nil {
 		return false, err
+	}
+	want := was
+	change(&want)
+	if want.same(was) {
+		return false, nil
 	}
 	data, err := transport.ReadSmall(path, strictyaml.MaxSize)
 	if err != nil {
 		return false, err
 	}
 	text := string(data)
-	if enabledLine.MatchString(text) {
-		text = enabledLine.ReplaceAllString(text, fmt.Sprintf("enabled: %t$1", on))
+	line := regexp.MustCompile(`(?m)^` + key + `:[^#\n]*?([ \t]*#.*)?$`)
+	if line.MatchString(text) {
+		text = line.ReplaceAllString(text, key+": "+value+"$1")
 	} else {
-		text = strings.TrimSuffix(text, "\n") + fmt.Sprintf("\nenabled: %t\n", on)
+		text = strings.TrimSuffix(text, "\n") + "\n" + key + ": " + value + "\n"
 	}
 	// A text of an unusual form may now mean something else.
 	var is Config
 	err = strictyaml.Decode(path, []byte(text), &is)
 	is.setDefaults()
-	right := err == nil && is.On() == on
-	was.Enabled, is.Enabled = nil, nil
-	if !right || !reflect.DeepEqual(is, was) {
-		return false, fault.Mark(fmt.Errorf("%s is written in a way that cannot be changed by a program", path), fault.Usage, fmt.Sprintf("write enabled: %t into it", on))
+	if err != nil || !is.same(want) {
+		return false, fault.Mark(fmt.Errorf("%s is written in a way that cannot be changed by a program", path), fault.Usage, fmt.Sprintf("write %s: %s into it", key, value))
 	}
 	return true, durable.WriteFile(path, []byte(text), 0o644)
+}
+
+// same reports whether two definitions mean the same.
+func (c Config) same(other Config) bool {
+	on, otherOn := c.On(), other.On()
+	c.Enabled, other.Enabled = &on, &otherOn
+	return reflect.DeepEqual(c, other)
 }
 
 // definition returns the file that defines a repository; "" if none does. A

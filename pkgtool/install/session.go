@@ -19,6 +19,7 @@ type Options struct {
 	Trust   *signing.Keyring // who else may sign package files given by path or URL; nil is nobody
 	Offline bool             // use what the last refresh found and what the cache has; ask no mirror
 	Stale   bool             // go by what the last refresh found also when that has expired
+	Config  string           // folder of the repositories' definitions; "" is the system's own
 	Only    string           // name of the one repository to use; "" is all that are enabled
 	Kernel  string           // release of the running kernel, whose package stays; "" is that of this machine
 	Warn    func(error)      // told what went wrong and could be helped; may be nil
@@ -65,6 +66,9 @@ func Open(opts Options) (*Session, error) {
 
 func (s *Session) openClient() (err error) {
 	dirs := client.DirsOf(s.opts.Root)
+	if s.opts.Config != "" {
+		dirs.Config = s.opts.Config
+	}
 	if s.configs, err = client.LoadConfigs(dirs.Config); err != nil {
 		return err
 	}

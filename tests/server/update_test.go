@@ -64,13 +64,13 @@ func TestServerUpdates(t *testing.T) {
 	m.marked(true)
 	m.isWell()
 
-	t.Log(m.run("time pkgtool rollback --yes 1"))
+	t.Log(m.run("time pkgtool rollback --yes 1 || test $? = 7"))
 	m.marked(false)
 	m.startsAnew("rolled back", 3)
 	if got := m.run("pkgtool list"); got != first {
 		t.Errorf("packages after the rollback:\n%s", got)
 	}
-	t.Log(m.run("time pkgtool rollback --yes 2"))
+	t.Log(m.run("time pkgtool rollback --yes 2 || test $? = 7"))
 	m.startsAnew("rolled forward", 4)
 	m.marked(true)
 	if got := m.run("pkgtool list"); got != release2 {
