@@ -29,11 +29,11 @@ func (p *Plan) Commit(ctx context.Context, progress func(done, total int64)) err
 		return errChanged
 	}
 	if err := p.probe(ctx); err != nil {
-		return err
+		return tellRoom(err)
 	}
 	j := &journal{Format: formatVersion, From: p.from.Number, To: p.next.Number}
 	if err := p.prepare(ctx, j, progress); err != nil {
-		return errors.Join(err, s.discard())
+		return tellRoom(errors.Join(err, s.discard()))
 	}
 	if err := s.disk.moveInto(journalPath+".tmp", journalPath); err != nil { // the commit point
 		return err

@@ -7,9 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"ashlar/pkgtool/fault"
 )
 
 // These tests run this test binary again in a user namespace: as root over an
@@ -111,8 +114,8 @@ func fullDiskChild(t child, root string) {
 			err = p.Commit(ctx, nil)
 			os.Remove(filler.Name())
 		}
-		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Fatal(c.options, err)
+		if err == nil || !strings.Contains(err.Error(), c.want) || !slices.Contains(fault.Hints(err), makeRoom) {
+			t.Fatal(c.options, err, fault.Hints(err))
 		}
 		s.Close()
 		if after := snapshot(t, root); after != before {

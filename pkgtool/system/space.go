@@ -92,16 +92,27 @@ func (s *Space) ask(fd int) error {
 	return nil
 }
 
+// makeRoom is the remedy for a file system that is too full for a change.
+const makeRoom = "look at what takes it with pkgtool clean --dry-run, and remove it with pkgtool clean"
+
+// tellRoom adds the remedy to the error of a file system that has filled up.
+func tellRoom(err error) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return fault.Mark(err, fault.Failed, makeRoom)
+	}
+	return err
+}
+
 func (s *Space) check() error {
 	where := ""
 	if s.Path != "." {
 		where = " in /" + s.Path
 	}
 	if s.Need > s.Free {
-		return fmt.Errorf("%d MiB are needed%s and %d MiB are free; make room first", s.Need>>20+1, where, s.Free>>20)
+		return fault.Mark(fmt.Errorf("%d MiB are needed%s and %d MiB are free; make room first", s.Need>>20+1, where, s.Free>>20), fault.Failed, makeRoom)
 	}
 	if s.FreeInodes > 0 && s.NeedInodes > s.FreeInodes {
-		return fmt.Errorf("%d files are to be made%s and the file system has room for %d; make room first", s.NeedInodes, where, s.FreeInodes)
+		return fault.Mark(fmt.Errorf("%d files are to be made%s and the file system has room for %d; make room first", s.NeedInodes, where, s.FreeInodes), fault.Failed, makeRoom)
 	}
 	return nil
 }

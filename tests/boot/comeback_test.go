@@ -83,7 +83,7 @@ func bootCopy(t *testing.T, firmware boot.Firmware) *boot.VM {
 	}
 	vm, err := boot.Start(t.Context(), boot.Options{
 		Firmware: firmware, Drives: []boot.Drive{{Path: disk, Format: "qcow2", Boot: true}}, Reboot: true, Interactive: true,
-		Limit: 15 * time.Minute, Idle: 3 * time.Minute, Artifacts: artifacts(t),
+		Limit: 30 * time.Minute, Idle: 5 * time.Minute, Artifacts: artifacts(t),
 		Extra: []string{"-action", "panic=none"}, // the kernel restarts the machine, as it does where nobody watches
 	})
 	if err != nil {

@@ -46,7 +46,7 @@ printf 'schema: 1\nname: big\nversion: 1.0.0\nsummary: too big\n' >package.yaml`
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ended[1] != "1" || !strings.Contains(tail(vm.Console()), "no space left on device") {
+	if ended[1] != "1" || !regexp.MustCompile(`no space left on device\n +try: .*pkgtool clean`).MatchString(tail(vm.Console())) {
 		t.Errorf("a disk that fills up: ended with %s:\n%s", ended[1], tail(vm.Console()))
 	}
 	unchanged(t, vm, state, before)
