@@ -18,7 +18,8 @@
 #   make test-server  build the server image, boot it on every controller and network
 #               card that QEMU has, and go through its 48 baseline checks; build the image
 #               host, run guests and a container on it, move a guest (an hour and a half)
-#   make test-install  every layout of the installer with both firmwares (an hour)
+#   make test-install  every layout of the installer with both firmwares, over HTTP and
+#               from the medium (an hour and a half)
 #   make test-life  updates that do not start, the boot menu, full disks, a mirror that
 #               turns hostile (10 minutes)
 #   make test-powercut  cut the power of installed machines at 200 random moments of an
@@ -95,7 +96,8 @@ crash:
 
 test-install: iso
 	@pkgtool/bootstrap.sh test
-	@$(FIND_GO) && ASHLAR_TEST_INSTALL=1 ASHLAR_ISO=$(CURDIR)/build/ashlar-$(IMAGE).iso ASHLAR_REPO=$(CURDIR)/build/repo \
+	@build/pkgtool image build install --images tests/boot/testdata --recipes recipes --out build/install
+	@$(FIND_GO) && ASHLAR_TEST_INSTALL=1 ASHLAR_ISO=$(CURDIR)/build/ashlar-$(IMAGE).iso ASHLAR_INSTALL_ISO=$(CURDIR)/build/install/ashlar-install.iso ASHLAR_REPO=$(CURDIR)/build/repo \
 		$$go test -count=1 -timeout 180m -v -run 'TestInstallMatrix|TestInstalledOnLayers' ./tests/boot
 
 test-life: iso

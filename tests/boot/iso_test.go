@@ -19,10 +19,12 @@ import (
 // prompt is the live system's root shell.
 var prompt = regexp.MustCompile(`\w+:[~/]\S*#$`)
 
-// bootISO boots the ISO to the prompt of its root shell.
+// bootISO boots the minimal ISO, or that of the options, to the prompt of its root shell.
 func bootISO(t *testing.T, o boot.Options) *boot.VM {
 	t.Helper()
-	o.Image = built(t, "ASHLAR_ISO", "ashlar-minimal.iso")
+	if o.Image == "" {
+		o.Image = built(t, "ASHLAR_ISO", "ashlar-minimal.iso")
+	}
 	if o.Limit == 0 {
 		o.Limit = 4 * time.Minute
 	}

@@ -20,6 +20,7 @@ type layout struct {
 	disks    int
 	firmware []boot.Firmware // of the starts
 	root     string          // type of the root's file system
+	offline  bool            // installed from the medium, by a machine without a network
 	check    []string        // commands that must succeed on the installed machine
 }
 
@@ -52,23 +53,25 @@ var matrix = []layout{
 // not touched.
 func TestInstalledOnLayers(t *testing.T) { installLayout(t, all) }
 
-// Every layout with both firmwares: make test-install.
+// Every layout with both firmwares, over HTTP and from the medium alone: make
+// test-install.
 func TestInstallMatrix(t *testing.T) {
 	if os.Getenv("ASHLAR_TEST_INSTALL") == "" {
 		t.Skip("takes many minutes; make test-install runs it")
 	}
 	for _, l := range matrix {
 		for _, firmware := range l.firmware {
-			t.Run(fmt.Sprintf("%s/%s", l.name, firmware), func(t *testing.T) {
-				l.firmware = []boot.Firmware{firmware}
-				installLayout(t, l)
-			})
+			for _, source := range []string{"http", "medium"} {
+				t.Run(fmt.Sprintf("%s/%s/%s", l.name, firmware, source), func(t *testing.T) {
+					l.firmware, l.offline = []boot.Firmware{firmware}, source == "medium"
+					installLayout(t, l)
+				})
+			}
 		}
 	}
 }
 
 func installLayout(t *testing.T, l layout) {
-	published := built(t, "ASHLAR_REPO", "repo")
 	begun := time.Now()
 	var drives []boot.Drive
 	for i, serial := range []string{"first", "second"}[:l.disks] {
@@ -80,9 +83,16 @@ func installLayout(t *testing.T, l layout) {
 	}
 	before := sum(t, bystander)
 
-	vm := bootISO(t, boot.Options{Firmware: l.firmware[0], Net: true, Memory: 1536, Limit: 15 * time.Minute, Idle: 5 * time.Minute, Drives: append(drives, boot.Drive{Path: bystander, Serial: "precious"})})
-	connect(t, vm, serveRepository(t, published))
+	o := boot.Options{Firmware: l.firmware[0], Net: !l.offline, Memory: 1536, Limit: 15 * time.Minute, Idle: 5 * time.Minute, Drives: append(drives, boot.Drive{Path: bystander, Serial: "precious"})}
 	text := strings.Split(answers, "storage:")[0] + "storage: " + l.storage + "\n"
+	if l.offline {
+		o.Image = built(t, "ASHLAR_INSTALL_ISO", "install/ashlar-install.iso")
+		text += "offline: true\n"
+	}
+	vm := bootISO(t, o)
+	if !l.offline {
+		connect(t, vm, serveRepository(t, built(t, "ASHLAR_REPO", "repo")))
+	}
 	run(t, vm, "printf '%s\\n' '"+diskPassphrase+"' >/root/secret && cat > answers.yaml <<'END'\n"+text+"END")
 	t.Log(run(t, vm, "time pkgtool installer run --yes answers.yaml"))
 	if got := run(t, vm, "cat /proc/mdstat; ls /dev/mapper"); strings.Contains(got, "active") || strings.Contains(got, "luks-") {
@@ -109,7 +119,7 @@ func installLayout(t *testing.T, l layout) {
 		run(t, vm, "pkgtool loader update") // the boot menu on the disk that is there
 		powerOff(t, vm)
 	}
-	t.Logf("%s with %s: %.1f minutes", l.name, l.firmware[0], time.Since(begun).Minutes())
+	t.Logf("%s: %.1f minutes", strings.TrimPrefix(t.Name(), "TestInstallMatrix/"), time.Since(begun).Minutes())
 }
 
 // startLayout starts a machine from its disks and logs in.
