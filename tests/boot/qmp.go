@@ -12,6 +12,7 @@ import (
 // monitor is a connection to QEMU's machine protocol (QMP).
 type monitor struct {
 	conn net.Conn
+	done chan struct{} // closed when everything that QEMU said was taken in
 
 	mu      sync.Mutex
 	next    int
@@ -38,13 +39,14 @@ type message struct {
 
 // newMonitor takes the greeting and leaves negotiation mode.
 func newMonitor(ctx context.Context, conn net.Conn, onEvent func(Event)) (*monitor, error) {
-	m := &monitor{conn: conn, waiting: map[int]chan message{}, onEvent: onEvent}
+	m := &monitor{conn: conn, done: make(chan struct{}), waiting: map[int]chan message{}, onEvent: onEvent}
 	go m.read()
 	_, err := m.execute(ctx, "qmp_capabilities", nil)
 	return m, err
 }
 
 func (m *monitor) read() {
+	defer close(m.done)
 	dec := json.NewDecoder(m.conn)
 	for {
 		var msg message

@@ -334,6 +334,10 @@ func (v *VM) Wait(ctx context.Context) (reason string, err error) {
 	case <-ctx.Done():
 		return "", v.fail(fmt.Errorf("waiting for the machine to end: %w", context.Cause(ctx)))
 	}
+	select { // on a busy machine its last words come after its end
+	case <-v.monitor.done:
+	case <-v.done:
+	}
 	for _, e := range v.Events() {
 		if e.Name == "SHUTDOWN" {
 			var data struct {
