@@ -8,16 +8,13 @@ import (
 	"ashlar/tests/boot"
 )
 
-// Disks that pkgtool made start with both firmwares and on other controllers than
-// virtio, and keep what they start with up to date.
+// Disks that pkgtool made start, on other controllers than virtio too, and keep what
+// they start with up to date. TestBadUpdatesComeBack starts the qcow2 with UEFI.
 func TestDiskImagesBoot(t *testing.T) {
-	for _, c := range []struct {
-		format, controller string
-		firmware           boot.Firmware
-	}{{"raw", "virtio", boot.BIOS}, {"qcow2", "virtio", boot.UEFI}, {"vmdk", "sata", boot.BIOS}} {
+	for _, c := range []struct{ format, controller string }{{"raw", "virtio"}, {"vmdk", "sata"}} {
 		t.Run(c.format, func(t *testing.T) {
 			image := filepath.Join(built(t, "ASHLAR_DISKS", "."), "ashlar-disk."+c.format)
-			vm := bootDrive(t, boot.Drive{Path: image, Format: c.format, Interface: c.controller, Throwaway: true, Boot: true}, c.firmware)
+			vm := bootDrive(t, boot.Drive{Path: image, Format: c.format, Interface: c.controller, Throwaway: true, Boot: true}, boot.BIOS)
 			if got := run(t, vm, "grep ' / ' /proc/mounts"); !strings.Contains(got, " ext4 rw") {
 				t.Errorf("root: %q", got)
 			}
