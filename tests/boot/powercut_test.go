@@ -70,7 +70,7 @@ type savedMachine struct {
 func (s *savedMachine) options(t *testing.T, disk, cache string) boot.Options {
 	return boot.Options{
 		Memory: 512, SMP: 1, Net: true, Drives: []boot.Drive{{Path: disk, Format: "qcow2", Cache: cache, Boot: true}},
-		Limit: 10 * time.Minute, Idle: 4 * time.Minute, Artifacts: artifacts(t),
+		Limit: 40 * time.Minute, Idle: 10 * time.Minute, Artifacts: artifacts(t),
 	}
 }
 
