@@ -57,6 +57,15 @@ func TestExpectTakesWholeLinesInOrder(t *testing.T) {
 	}
 }
 
+func TestExpectTextBehindWhichSomethingIs(t *testing.T) {
+	vm := start(t, guest(t, "one login: [    1.0] eth0: up\r\nlast login: ", halts), nil)
+	for _, text := range []string{`one login: `, `last login: `} {
+		if _, err := vm.ExpectText(t.Context(), regexp.MustCompile(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestSendReachesTheGuest(t *testing.T) {
 	vm := start(t, guest(t, "echo on\n", echoes), nil)
 	if _, err := vm.Expect(t.Context(), regexp.MustCompile(`^echo on$`)); err != nil {

@@ -117,8 +117,10 @@ func restart(t *testing.T, vm *boot.VM) {
 
 func logIn(t *testing.T, vm *boot.VM) {
 	t.Helper()
-	for _, step := range []struct{ wait, answer string }{{`node1 login: $`, "root\n"}, {`Password: $`, rootPassword + "\n"}} {
-		expectPrompt(t, vm, step.wait)
+	for _, step := range []struct{ wait, answer string }{{`node1 login: `, "root\n"}, {`Password: `, rootPassword + "\n"}} {
+		if _, err := vm.ExpectText(t.Context(), regexp.MustCompile(step.wait)); err != nil {
+			t.Fatalf("%v; the console ends in\n%s", err, tail(vm.Console()))
+		}
 		if err := vm.Send(step.answer); err != nil {
 			t.Fatal(err)
 		}

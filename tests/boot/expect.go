@@ -40,6 +40,20 @@ func (v *VM) ExpectPrompt(ctx context.Context, pattern *regexp.Regexp) ([]string
 	})
 }
 
+// ExpectText waits for a line, finished or not, that matches the pattern: a prompt
+// behind which the kernel may have written something.
+func (v *VM) ExpectText(ctx context.Context, pattern *regexp.Regexp) ([]string, error) {
+	return v.wait(ctx, fmt.Sprintf("the text %q", pattern), func() []string {
+		for ; v.next < len(v.lines); v.next++ {
+			if m := pattern.FindStringSubmatch(v.lines[v.next]); m != nil {
+				v.next++
+				return m
+			}
+		}
+		return pattern.FindStringSubmatch(v.screen.unfinished())
+	})
+}
+
 // wait calls look with the lock held until it finds something.
 func (v *VM) wait(ctx context.Context, what string, look func() []string) ([]string, error) {
 	v.mu.Lock()

@@ -41,8 +41,8 @@ func bootDrive(t *testing.T, drive boot.Drive, firmware boot.Firmware) *boot.VM 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { vm.Close() })
-	for _, step := range []struct{ wait, answer string }{{`node1 login: $`, "root\n"}, {`Password: $`, rootPassword + "\n"}} {
-		if _, err := vm.ExpectPrompt(t.Context(), regexp.MustCompile(step.wait)); err != nil {
+	for _, step := range []struct{ wait, answer string }{{`node1 login: `, "root\n"}, {`Password: `, rootPassword + "\n"}} {
+		if _, err := vm.ExpectText(t.Context(), regexp.MustCompile(step.wait)); err != nil {
 			t.Fatal(err)
 		}
 		if err := vm.Send(step.answer); err != nil {

@@ -177,8 +177,8 @@ func (s *savedMachine) cutAll(t *testing.T, cache string, n int) {
 // enter logs in as root.
 func enter(t *testing.T, vm *boot.VM) {
 	t.Helper()
-	for _, step := range []struct{ wait, answer string }{{`node1 login: $`, "root\n"}, {`Password: $`, rootPassword + "\n"}} {
-		if _, err := vm.ExpectPrompt(t.Context(), regexp.MustCompile(step.wait)); err != nil {
+	for _, step := range []struct{ wait, answer string }{{`node1 login: `, "root\n"}, {`Password: `, rootPassword + "\n"}} {
+		if _, err := vm.ExpectText(t.Context(), regexp.MustCompile(step.wait)); err != nil {
 			vm.SaveArtifacts()
 			t.Fatal(err)
 		}
