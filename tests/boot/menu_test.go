@@ -17,7 +17,7 @@ func TestBootMenu(t *testing.T) {
 	if got := run(t, vm, mode); !strings.Contains(got, `"mode":"default"`) {
 		t.Errorf("a start that nobody touched: %s", got)
 	}
-	run(t, vm, "pkgtool remove --yes e2fsprogs")
+	run(t, vm, "pkgtool remove --yes e2fsprogs e2fsprogs-libs") // libraries: ldconfig runs, also on the way back
 	restart(t, vm)
 	logIn(t, vm)
 	blessed(t, vm, "generation 2.*good")

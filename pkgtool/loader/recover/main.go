@@ -13,17 +13,20 @@ import (
 	"fmt"
 	"os"
 
+	"ashlar/pkgtool/build/sandbox"
 	"ashlar/pkgtool/loader"
 )
 
 func main() {
-	if len(os.Args) != 2 {
+	sandbox.MaybeInit() // triggers run in one
+	inside := len(os.Args) == 3 && os.Args[2] == insideArgument
+	if len(os.Args) != 2 && !inside {
 		fmt.Fprintln(os.Stderr, "usage: recover ROOT")
 		os.Exit(2)
 	}
 	cmdline, err := os.ReadFile("/proc/cmdline")
 	if err == nil {
-		err = run(os.Args[1], string(cmdline))
+		err = run(os.Args[1], string(cmdline), inside)
 	}
 	if err != nil {
 		say(err.Error())
@@ -31,10 +34,15 @@ func main() {
 	}
 }
 
-func run(root, cmdline string) error {
+func run(root, cmdline string, inside bool) error {
 	boot, err := loader.Recover(context.Background(), root, cmdline)
 	if err != nil {
 		return err
+	}
+	if boot.Problem != "" && !inside {
+		if err := enter(root); err != nil {
+			boot.Problem += "; " + err.Error()
+		}
 	}
 	for _, line := range boot.Messages() {
 		say(line)
