@@ -48,7 +48,8 @@ type Host struct {
 
 // Boot is the kernel's part of the answers.
 type Boot struct {
-	Cmdline string `yaml:"cmdline,omitempty" jsonschema_description:"kernel command line after root=; default console=tty0 console=ttyS0,115200"`
+	Cmdline  string `yaml:"cmdline,omitempty" jsonschema_description:"kernel command line after root=; default console=tty0 console=ttyS0,115200"`
+	Firmware string `yaml:"firmware,omitempty" jsonschema:"enum=first,enum=add,enum=keep" jsonschema_description:"where UEFI firmware has the installed system in its boot order: first, after all others (add), or nowhere (keep leaves the order alone); default: first, but keep where firmware started the installer over the network, for it shall go on asking there"`
 }
 
 // DefaultCmdline is used when the answers give none: the screen and the first
@@ -85,6 +86,9 @@ func (a *Answers) Validate() error {
 	}
 	if len(a.Packages) == 0 {
 		bad("packages is empty; a bootable system needs at least a kernel, ashlar-loader and an init")
+	}
+	if a.Boot.Firmware != "" && !slices.Contains(firmwareChoices, a.Boot.Firmware) {
+		bad("boot.firmware %q is not known; known: %s", a.Boot.Firmware, strings.Join(firmwareChoices, ", "))
 	}
 	a.Storage.validate(bad)
 	a.validateSetup(bad)

@@ -2,17 +2,20 @@ package installer
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
 	"ashlar/iso/fat"
 	"ashlar/iso/tree"
+	"ashlar/pkgtool/diskkey"
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/loader"
 	"ashlar/pkgtool/system"
@@ -26,12 +29,14 @@ import (
 type Options struct {
 	Packages   []system.Addition       // fetched and verified, all that the plan's packages require
 	Tools      []system.Addition       // the same for programs that the running system lacks; see [Prepare]
-	Passphrase []byte                  // of a layout with luks
+	Passphrase []byte                  // of a layout with luks; one with a TPM makes its own when there is none
 	Settings   string                  // folder copied to /etc/pkgtool of the target; "" copies nothing
 	Command    []string                // for the target's history
 	Progress   func(step string)       // called when a step begins; may be nil
 	Copied     func(done, total int64) // bytes of packages written; may be nil
 	LogFile    string                  // log to write anew, also on the target; "" for none; see [LogFile]
+
+	recoveryKey bool // Passphrase was made here
 }
 
 // deviceTimeout is how long a partition's device may take to appear after the
@@ -55,8 +60,8 @@ func Apply(ctx context.Context, p *Plan, o Options) (err error) {
 		log.begin(step)
 		say(step)
 	}
-	if p.Has(luks) && len(o.Passphrase) == 0 {
-		return fault.Errorf(fault.Usage, "the layout %s needs a passphrase; nothing was written to a disk", p.Layout)
+	if o, err = o.withSecret(p); err != nil {
+		return fmt.Errorf("nothing was written to a disk: %w", err)
 	}
 	t, err := openTools(ctx, p, o.Tools)
 	if err != nil {
@@ -68,6 +73,7 @@ func Apply(ctx context.Context, p *Plan, o Options) (err error) {
 		return fmt.Errorf("keep udev from starting arrays and volumes: %w", err)
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	gone := partitionIDs(p.Disks)
 	if err := partitionAll(ctx, p, o.Progress); err != nil {
 		return err
 	}
@@ -87,8 +93,39 @@ func Apply(ctx context.Context, p *Plan, o Options) (err error) {
 			return fmt.Errorf("make %s start: %w", d.Path, err)
 		}
 	}
+	// Firmware finds disks without it, too, and some has no room, or faults.
+	if err := setBootOrder(p, gone); err != nil {
+		o.Progress(fmt.Sprintf("the firmware's boot order stays as it was: %v", err))
+	}
 	return nil
 }
+
+// withSecret makes sure that the root can be encrypted and will be opened.
+func (o Options) withSecret(p *Plan) (Options, error) {
+	switch {
+	case !p.Has(luks):
+		return o, nil
+	case p.LUKS.TPM2 == nil && len(o.Passphrase) == 0:
+		return o, fault.Errorf(fault.Usage, "the layout %s needs a passphrase", p.Layout)
+	case p.LUKS.TPM2 == nil:
+		return o, nil
+	}
+	tpm, err := diskkey.Open()
+	if err != nil {
+		return o, err
+	}
+	// What this TPM cannot do it must say before a disk is written.
+	_, _, err = diskkey.Seal(tpm, p.LUKS.TPM2.registers())
+	if err = errors.Join(err, tpm.Close()); err == nil && len(o.Passphrase) == 0 {
+		o.recoveryKey = true
+		o.Passphrase = []byte(rand.Text())
+	}
+	return o, err
+}
+
+// recoveryKeyPath is where the installed system keeps the passphrase that nobody
+// chose.
+const recoveryKeyPath = "root/disk-recovery-key"
 
 // partitionAll writes the tables of all disks and waits for the partitions. All
 // disks must be free before one is written.
@@ -137,6 +174,11 @@ func fillRoot(ctx context.Context, p *Plan, o Options, log *journal, s *stack) (
 		defer root.Close()
 		if err := configure(root, p, o.Settings, s.tables()); err != nil {
 			return fmt.Errorf("configure the system: %w", err)
+		}
+		if o.recoveryKey {
+			if err := errors.Join(root.MkdirAll(path.Dir(recoveryKeyPath), 0o700), root.WriteFile(recoveryKeyPath, append(slices.Clone(o.Passphrase), '\n'), 0o600)); err != nil {
+				return fmt.Errorf("keep the passphrase of the encrypted disk: %w", err)
+			}
 		}
 		if err := runHooks(ctx, dir, "after", p.answers.Hooks.After, o.Progress, log); err != nil {
 			return err

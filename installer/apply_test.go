@@ -81,7 +81,7 @@ func TestApplyOnARealBlockDevice(t *testing.T) {
 	os.WriteFile(filepath.Join(settings, "repositories.d/ashlar.yaml"), []byte("schema: 1\n"), 0o644)
 	const hash = "$6$salt$abcdefghijklmnop"
 	a := &Answers{
-		Version: 1, System: Host{Hostname: "node1", RootPasswordHash: hash}, Packages: []string{"machine"},
+		Version: 1, System: Host{Hostname: "node1", RootPasswordHash: hash}, Packages: []string{"machine"}, Boot: Boot{Firmware: firmwareKeep}, // that of the tester's machine
 		Storage: Storage{Disk: Match{Path: device}},
 	}
 	if err := a.Validate(); err != nil {
@@ -163,7 +163,7 @@ func TestApplyXFSAndSwap(t *testing.T) {
 	}
 	const size = 1024 * mib
 	device := loopDisk(t, size)
-	a := &Answers{Version: 1, System: Host{Hostname: "node1"}, Packages: []string{"machine"},
+	a := &Answers{Version: 1, System: Host{Hostname: "node1"}, Packages: []string{"machine"}, Boot: Boot{Firmware: firmwareKeep}, // that of the tester's machine
 		Storage: Storage{Disk: Match{Path: device}, Filesystem: "xfs", Swap: "64M"}}
 	if err := a.Validate(); err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"ashlar/pkgtool/diskkey"
 	"ashlar/pkgtool/fault"
 )
 
@@ -51,6 +52,7 @@ type Plan struct {
 	Hostname   string      `json:"hostname"`
 	Packages   []string    `json:"packages"`
 	Cmdline    string      `json:"cmdline"`
+	Firmware   string      `json:"firmware,omitempty"` // what becomes of UEFI's boot order: first, add, keep; see [Boot]
 
 	Users  []string `json:"users,omitempty"`
 	Finish string   `json:"finish,omitempty"`
@@ -65,7 +67,7 @@ func MakePlan(a *Answers, disks ...Disk) (*Plan, error) {
 	s := a.Storage
 	p := &Plan{
 		Disks: disks, Layout: s.Layout, Filesystem: s.Filesystem,
-		Hostname: a.System.Hostname, Packages: slices.Clone(a.Packages), Cmdline: a.Boot.Cmdline,
+		Hostname: a.System.Hostname, Packages: slices.Clone(a.Packages), Cmdline: a.Boot.Cmdline, Firmware: a.Boot.Firmware,
 		RootPasswordHash: a.System.RootPasswordHash, LUKS: s.LUKS, Finish: a.Finish, answers: *a,
 	}
 	for _, u := range a.Users {
@@ -157,7 +159,11 @@ func (p *Plan) Describe() []string {
 		on = "the array"
 	}
 	if p.Has(luks) {
-		say("encrypt %s (LUKS2)", on)
+		opener := "a passphrase opens it"
+		if t := p.LUKS.TPM2; t != nil {
+			opener = "the TPM opens it while PCR " + diskkey.FormatPCRs(t.registers()) + " stays the same, and " + opener
+		}
+		say("encrypt %s (LUKS2); %s", on, opener)
 		on = "the encrypted volume"
 	}
 	if p.Has(lvm) {
@@ -175,6 +181,14 @@ func (p *Plan) Describe() []string {
 	say("install the packages as generation 1, host name %s", p.Hostname)
 	p.answers.describe(say)
 	say("write the boot loader for UEFI and BIOS, and its first entry, to %s", strings.Join(p.Paths(), " and "))
+	switch p.Firmware {
+	case "":
+		say("put the installed system first into the boot order of UEFI firmware, unless that started the installer over the network")
+	case firmwareFirst:
+		say("put the installed system first into the boot order of UEFI firmware")
+	case firmwareAdd:
+		say("put the installed system last into the boot order of UEFI firmware")
+	}
 	return lines
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"ashlar/iso"
+	"ashlar/pkgtool/diskkey"
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/install"
 	"ashlar/pkgtool/system"
@@ -39,6 +40,11 @@ type Preparation struct {
 // from the repositories that are configured below root ("/" on a live system),
 // and those of programs that the installation itself needs.
 func Prepare(ctx context.Context, root string, plan *Plan, command []string, progress install.Progress) (*Preparation, error) {
+	if plan.LUKS.TPM2 != nil {
+		if err := diskkey.Present(); err != nil {
+			return nil, err
+		}
+	}
 	p, err := prepare(ctx, root, plan, plan.Packages, command, progress)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"ashlar/pkgtool/diskkey"
+
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 )
@@ -98,6 +100,12 @@ func (s *stack) encrypt(ctx context.Context, passphrase []byte) error {
 	if err != nil {
 		return err
 	}
+	if tpm2 := s.plan.LUKS.TPM2; tpm2 != nil {
+		s.say("seal a key of " + s.root + " in the TPM")
+		if err := sealKey(ctx, diskkey.Volume{Device: s.root, Cryptsetup: s.tools.cryptsetup}, passphrase, tpm2.registers()); err != nil {
+			return err
+		}
+	}
 	name := luksName(s.luksID)
 	if err := s.tools.run(ctx, passphrase, "cryptsetup", "open", "--key-file=-", s.root, name); err != nil {
 		return err
@@ -105,6 +113,16 @@ func (s *stack) encrypt(ctx context.Context, passphrase []byte) error {
 	s.later("cryptsetup", "close", name)
 	s.root = "/dev/mapper/" + name
 	return waitFor(ctx, s.root)
+}
+
+func sealKey(ctx context.Context, v diskkey.Volume, passphrase []byte, pcrs []int) (err error) {
+	tpm, err := diskkey.Open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, tpm.Close()) }()
+	_, err = v.Enroll(ctx, tpm, passphrase, pcrs)
+	return err
 }
 
 // luksName is the name that initial RAM file systems give an encrypted volume.
@@ -156,6 +174,9 @@ func (s *stack) parameters() string {
 	}
 	if s.plan.Has(luks) {
 		words = append(words, "rd.luks.uuid="+s.luksID)
+		if s.plan.LUKS.TPM2 != nil {
+			words = append(words, diskkey.KernelParameter)
+		}
 	}
 	if s.plan.Has(lvm) {
 		words = append(words, "rd.lvm.lv="+volumeGroup(s.plan.Hostname)+"/root")

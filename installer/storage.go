@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ashlar/pkgtool/diskkey"
 	"ashlar/pkgtool/fault"
 )
 
@@ -23,10 +24,25 @@ type Storage struct {
 	LUKS       LUKS    `yaml:"luks,omitempty" jsonschema_description:"the secret of a layout with luks"`
 }
 
-// LUKS is what opens an encrypted root. Without either the installer asks.
+// LUKS is what opens an encrypted root. Without any of it the installer asks for a
+// passphrase.
 type LUKS struct {
 	Passphrase     string `yaml:"passphrase,omitempty" jsonschema_description:"what is typed at each start, in clear: who reads this file can open the disk"`
 	PassphraseFile string `yaml:"passphrase_file,omitempty" jsonschema_description:"file of the installing system whose first line is the passphrase"`
+	TPM2           *TPM2  `yaml:"tpm2,omitempty" jsonschema_description:"let the machine's TPM 2.0 open the disk, so that nothing is typed at a start; {} for what is usual; without a passphrase beside it one is made, and kept in /root/disk-recovery-key of the installed system"`
+}
+
+// TPM2 says what the key that a TPM keeps is bound to.
+type TPM2 struct {
+	PCRs []int `yaml:"pcrs,omitempty" jsonschema_description:"platform configuration registers that must hold at a start what they hold now, 0 to 23; default 7: how Secure Boot stands, and with whose keys"`
+}
+
+// registers are the PCRs of the answers, or those that are usual.
+func (t *TPM2) registers() []int {
+	if len(t.PCRs) == 0 {
+		return diskkey.DefaultPCRs
+	}
+	return t.PCRs
 }
 
 // Match is a set of conditions on a disk; all that are given must hold.
@@ -139,6 +155,8 @@ func (s *Storage) validateSecret(bad func(format string, args ...any)) {
 		bad("storage.luks is given, and layout %s encrypts nothing; write a layout with luks", s.Layout)
 	case l.Passphrase != "" && l.PassphraseFile != "":
 		bad("storage.luks has passphrase and passphrase_file; give one of them")
+	case l.TPM2 != nil && diskkey.CheckPCRs(l.TPM2.registers()) != nil:
+		bad("storage.luks.tpm2.pcrs: %w", diskkey.CheckPCRs(l.TPM2.registers()))
 	case len(l.Passphrase) > maxPassphrase || strings.ContainsAny(l.Passphrase, "\n\r\x00"):
 		bad("storage.luks.passphrase must be one line of at most %d bytes, for it is typed at each start", maxPassphrase)
 	}

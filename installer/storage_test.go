@@ -113,7 +113,7 @@ func TestPlanOfLayers(t *testing.T) {
 		t.Errorf("packages %v, not %v", p.Packages, want)
 	}
 	want := `make an array (RAID1) of partition 3 of /dev/sda and /dev/sdb
-encrypt the array (LUKS2)
+encrypt the array (LUKS2); a passphrase opens it
 make the volume group ashlar-node1 on the encrypted volume
 make a swap area of 1.0 GiB
 make an xfs file system on its volume root

@@ -103,6 +103,17 @@ func (t *tools) close() error {
 
 // run runs a program. input is its standard input, and never shown.
 func (t *tools) run(ctx context.Context, input []byte, program string, args ...string) error {
+	_, err := t.output(ctx, input, program, args...)
+	return err
+}
+
+// cryptsetup is run for [diskkey.Volume].
+func (t *tools) cryptsetup(ctx context.Context, input []byte, args ...string) ([]byte, error) {
+	return t.output(ctx, input, "cryptsetup", args...)
+}
+
+// output is run, and returns what the program printed.
+func (t *tools) output(ctx context.Context, input []byte, program string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	if _, err := os.Lstat(filepath.Join(t.dir, "usr/bin", program)); t.dir != "" && err == nil {
 		// Its name is looked up where it will be.
@@ -116,10 +127,11 @@ func (t *tools) run(ctx context.Context, input []byte, program string, args ...s
 		cmd.Env = append(cmd.Env, "DM_DISABLE_UDEV=1") // nobody else makes the names in /dev
 	}
 	cmd.Stdin = bytes.NewReader(input)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fault.Mark(fmt.Errorf("%s %s: %w\n%s", program, strings.Join(args, " "), err, strings.TrimSpace(string(out))),
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := cmd.Run(); err != nil {
+		return nil, fault.Mark(fmt.Errorf("%s %s: %w\n%s", program, strings.Join(args, " "), err, strings.TrimSpace(out.String()+said.String())),
 			fault.Failed, program+" is in package "+toolPackage[program])
 	}
-	return nil
+	return out.Bytes(), nil
 }

@@ -141,6 +141,14 @@ test)
 		e2fsck e2fsprogs
 		mkfs.xfs xfsprogs
 		cryptsetup cryptsetup-bin
+		swtpm swtpm
+		tpm2_unseal tpm2-tools
+		/usr/lib/x86_64-linux-gnu/libtss2-tcti-swtpm.so.0 libtss2-tcti-swtpm0
+		/usr/lib/x86_64-linux-gnu/libtss2-esys.so.0 libtss2-esys-3.0.2-0
+		/usr/lib/x86_64-linux-gnu/libtss2-rc.so.0 libtss2-rc0
+		/usr/lib/x86_64-linux-gnu/libtss2-mu.so.0 libtss2-mu0
+		systemd-cryptenroll systemd
+		efibootmgr efibootmgr
 		diff3 diffutils
 		zstd zstd
 		xz xz-utils

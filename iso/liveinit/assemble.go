@@ -37,7 +37,7 @@ func (a *assembly) step(devices []string, now int) (changed bool, err error) {
 			if a.done["luks "+id] || readLUKS(device) != id {
 				continue
 			}
-			if err := unlock(device, id); err != nil {
+			if err := unlock(device, id, a.p.tpm); err != nil {
 				return false, err
 			}
 			a.done["luks "+id], changed = true, true

@@ -14,6 +14,7 @@ type parameters struct {
 	arrays    []string // rd.md.uuid=: arrays
 	encrypted []string // rd.luks.uuid=: encrypted devices
 	volumes   []string // rd.lvm.lv=: logical volumes, VG/LV
+	tpm       bool     // rd.luks.options=tpm2-device=: a TPM may open encrypted devices
 	seconds   int
 	toRAM     bool
 	rescue    bool     // a root shell; systemd has parameters of its own for that
@@ -54,6 +55,8 @@ func parseCmdline(line string) (*parameters, error) {
 			p.arrays = append(p.arrays, strings.ToLower(value))
 		case "rd.luks.uuid":
 			p.encrypted = append(p.encrypted, strings.ToLower(strings.TrimPrefix(value, "luks-")))
+		case "rd.luks.options": // for all devices, or UUID=OPTIONS for one
+			p.tpm = p.tpm || strings.Contains(value, "tpm2-device=")
 		case "rd.lvm.lv":
 			p.volumes = append(p.volumes, value)
 		case "ashlar.generation", "ashlar.boot": // for the program recover

@@ -16,6 +16,8 @@
 //	root=UUID=ID           start from the disk with this file system, not from a medium
 //	rd.md.uuid=ID          array that it stands on; rd.luks.uuid=ID an encrypted device,
 //	                       rd.lvm.lv=VG/LV a logical volume; each any number of times
+//	rd.luks.options=tpm2-device=auto
+//	                       try the TPM's keys before asking for a passphrase
 //	ashlar.rescue          start a root shell, where no systemd does it
 //	init=PATH              what to start (/sbin/init)
 //

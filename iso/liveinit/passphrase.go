@@ -7,9 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unlock asks for the passphrase of an encrypted device until it fits. There is
-// nothing else that this machine could do.
-func unlock(device, id string) error {
+// unlockTPM opens an encrypted device with a key that the machine's TPM has sealed
+// (pkgtool/diskkey/unlock).
+const unlockTPM = "/usr/lib/ashlar/unlock-disk"
+
+// unlock opens an encrypted device: with the TPM's key, if there may be one, or
+// else with a passphrase, which is asked for until it fits. There is nothing else
+// that this machine could do.
+func unlock(device, id string, tpm bool) error {
 	if unix.Access("/usr/bin/cryptsetup", unix.X_OK) != nil {
 		return failed("open the encrypted device "+device, 0, unix.ENOENT)
 	}
@@ -17,6 +22,16 @@ func unlock(device, id string) error {
 		return err
 	}
 	unix.Chmod("/run/cryptsetup", 0o700)
+	if tpm {
+		code, err := runProgram(unlockTPM, device, "luks-"+id)
+		if err == nil && code == 0 {
+			say("encrypted device " + device + " is open; the TPM had its key")
+			return nil
+		}
+		if err != nil {
+			log(priorityAlert, failed("open the encrypted device "+device+" with the TPM", code, err).Error())
+		}
+	}
 	for {
 		passphrase, err := ask("Passphrase for " + device + " (luks-" + id + "): ")
 		if err != nil {

@@ -52,6 +52,8 @@ address by DHCP and reaches this machine's loopback at 10.0.2.2; --forward
 	flags := cmd.Flags()
 	flags.StringVar(&firmware, "firmware", "bios", "bios or uefi")
 	flags.StringVar(&media, "media", "", "what the image is: cdrom, usb or disk; default: cdrom for an ISO, else disk")
+	flags.StringVar(&o.Variables, "variables", "", "file that keeps the settings of UEFI firmware from one start to the next")
+	flags.StringVar(&o.TPM, "tpm", "", "give the machine a TPM 2.0, whose state is kept in this folder; needs swtpm")
 	flags.IntVar(&o.Memory, "memory", 1024, "memory in MiB")
 	flags.IntVar(&o.SMP, "smp", 2, "processors")
 	flags.StringVar(&kvm, "kvm", "auto", "auto, on or off; auto uses KVM if a guest really runs in it")

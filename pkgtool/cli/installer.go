@@ -235,13 +235,13 @@ func installerRun(app *App) *cobra.Command {
 // answers, or typed twice.
 func (a *App) passphrase(plan *installer.Plan) ([]byte, error) {
 	secret, err := plan.LUKS.Secret()
-	if err != nil || len(secret) > 0 || !plan.Has("luks") {
+	if err != nil || len(secret) > 0 || !plan.Has("luks") || plan.LUKS.TPM2 != nil {
 		return secret, err
 	}
 	terminal, ok := a.In.(*os.File)
 	if !ok || !term.IsTerminal(int(terminal.Fd())) {
 		return nil, fault.Mark(errors.New("the root will be encrypted, and there is nobody to ask for a passphrase; nothing was written"), fault.Usage,
-			"give storage.luks.passphrase or passphrase_file in the answer file")
+			"give storage.luks.passphrase or passphrase_file in the answer file, or tpm2: {} to leave it to the machine's TPM")
 	}
 	show, err := ui.HideInput(terminal)
 	if err != nil {

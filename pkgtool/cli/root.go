@@ -57,7 +57,7 @@ var groups = []struct {
 	id, title string
 	commands  []func(*App) []*cobra.Command
 }{
-	{"system", "Change a system:", []func(*App) []*cobra.Command{installCommands, installedCommands, loaderCommands, configCommands, remoteCommands}},
+	{"system", "Change a system:", []func(*App) []*cobra.Command{installCommands, installedCommands, loaderCommands, diskkeyCommands, configCommands, remoteCommands}},
 	{"query", "Ask about a system:", []func(*App) []*cobra.Command{queryCommands, restartCommands, secureBootCommands}},
 	{"publish", "Build and publish packages:", []func(*App) []*cobra.Command{
 		buildCommands, cacheCommands, recipeCommands, sourceCommands, seedCommands, kernelCommands, pkgCommands, keyCommands, repoCommands, solveCommands}},

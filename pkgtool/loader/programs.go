@@ -18,6 +18,7 @@ import (
 var rootPrograms = []struct{ parameter, program, pkg string }{
 	{"rd.md.uuid", "bin/mdadm", "mdadm"},
 	{"rd.luks.uuid", "bin/cryptsetup", "cryptsetup"},
+	{"rd.luks.options", "lib/ashlar/unlock-disk", "ashlar-loader"},
 	{"rd.lvm.lv", "bin/lvm", "lvm2"},
 }
 

@@ -44,6 +44,9 @@ func arguments(o Options, l layout) []string {
 		add("-drive", "if=pflash,unit=0,format=raw,readonly=on,file="+quote(l.code))
 		add("-drive", "if=pflash,unit=1,format=raw,file="+quote(l.vars))
 	}
+	if o.TPM != "" {
+		add("-chardev", "socket,id=tpm,path="+quote(l.tpm()), "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0")
+	}
 	if o.Kernel != "" {
 		add("-kernel", o.Kernel, "-append", o.Cmdline)
 		if o.Initrd != "" {

@@ -69,6 +69,10 @@ type Options struct {
 	// the next, made if it is not there; default: each machine begins with fresh ones.
 	Variables string
 
+	// TPM is a folder that keeps the state of a TPM 2.0 from one machine to the next,
+	// made if it is not there; default: the machine has none. It needs swtpm.
+	TPM string
+
 	Memory int    // MiB; default 1024
 	SMP    int    // processors; default 2
 	CPU    string // default max

@@ -32,8 +32,12 @@ type VM struct {
 	serial  net.Conn
 	log     *os.File // QEMU's own words
 	cancel  context.CancelFunc
-	done    <-chan struct{} // the total limit or the caller's context
-	cause   func() error
+
+	tpm      *exec.Cmd // swtpm
+	tpmEnded <-chan error
+
+	done  <-chan struct{} // the total limit or the caller's context
+	cause func() error
 
 	mu          sync.Mutex
 	changed     chan struct{} // closed and replaced when anything below changes
@@ -103,6 +107,11 @@ func (v *VM) start(ctx context.Context, qemu string) (err error) {
 	}
 	v.done, v.cause = ctx.Done(), func() error { return context.Cause(ctx) }
 
+	if v.options.TPM != "" {
+		if err := v.startTPM(v.options.TPM); err != nil {
+			return err
+		}
+	}
 	qmp, err := net.Listen("unix", v.layout.qmp())
 	if err != nil {
 		return err
@@ -456,6 +465,7 @@ func (v *VM) Close() error {
 	if v.cancel != nil {
 		v.cancel()
 	}
+	v.stopTPM()
 	for _, c := range []io.Closer{v.serial, v.log} {
 		if c != nil && c != io.Closer((*os.File)(nil)) {
 			c.Close()
