@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ashlar/installer"
+	"ashlar/iso"
 
 	"github.com/go-crypt/crypt/algorithm/shacrypt"
 )
@@ -16,6 +17,7 @@ type Facts struct {
 	Hostname string   // proposed
 	Packages []string // what the system gets anyway
 	Offers   []Offer  // what it can get besides
+	TPM      bool     // the machine has one that could open an encrypted disk
 }
 
 // Offer is something to install besides.
@@ -38,11 +40,17 @@ const (
 type choices struct {
 	facts Facts
 
-	disk     string // path
-	hostname string
-	cmdline  string
+	disk       string // path
+	layout     string
+	filesystem string
+	swap       string // size; "" is none
+	tpm        bool   // opens the encrypted disk
+	hostname   string
+	timezone   string // "" is UTC
+	cmdline    string
 
 	password, again string // of root
+	sshKey          string // of root
 	extras          []string
 
 	decision  Decision
@@ -50,7 +58,7 @@ type choices struct {
 }
 
 func newChoices(f Facts) *choices {
-	c := &choices{facts: f, hostname: f.Hostname, cmdline: installer.DefaultCmdline, decision: Install}
+	c := &choices{facts: f, hostname: f.Hostname, cmdline: installer.DefaultCmdline, layout: "plain", filesystem: "ext4", tpm: f.TPM, decision: Install}
 	if usable := c.usable(); len(usable) > 0 {
 		c.disk = usable[0].Path
 	}
@@ -98,7 +106,15 @@ func (c *choices) answers() (*installer.Answers, error) {
 	a := &installer.Answers{Version: installer.AnswersVersion, Erase: disk.Holds != ""}
 	a.System.Hostname = c.hostname
 	a.Boot.Cmdline = c.cmdline
+	a.System.Timezone = strings.TrimSpace(c.timezone)
 	a.Storage.Disk = matchOf(disk, c.facts.Disks)
+	a.Storage.Layout, a.Storage.Filesystem, a.Storage.Swap = c.layout, c.filesystem, strings.TrimSpace(c.swap)
+	if c.encrypted() && c.tpm {
+		a.Storage.LUKS.TPM2 = &installer.TPM2{}
+	}
+	if key := strings.TrimSpace(c.sshKey); key != "" {
+		a.Users = []iso.User{{Name: "root", SSHKeys: []string{key}}}
+	}
 	a.Packages = slices.Clone(c.facts.Packages)
 	for _, name := range c.extras {
 		if !slices.Contains(a.Packages, name) {
@@ -117,6 +133,19 @@ func (c *choices) answers() (*installer.Answers, error) {
 		a.System.RootPasswordHash = digest.Encode()
 	}
 	return a, a.Validate()
+}
+
+// encrypted says whether the layout needs something that opens the disk.
+func (c *choices) encrypted() bool { return slices.Contains(strings.Split(c.layout, "+"), "luks") }
+
+// checkWith says what the answers' own rules have against the choices, if they were
+// as change makes them.
+func (c *choices) checkWith(change func(*choices)) error {
+	trial := *c
+	trial.password = "" // its hash takes time
+	change(&trial)
+	_, err := trial.answers()
+	return err
 }
 
 // matchOf names a disk by what stays the same when another is put in: its

@@ -154,9 +154,40 @@ func (c *choices) screens(s style) []screen {
 		{title: "Disk", help: "The system takes the whole disk. Disks in use are not listed.", items: []func() item{
 			func() item { return choose(s, "Install on", "", &c.disk, nil, disks...) },
 		}},
+		{title: "Layout", help: "Arrays of two disks need an answer file.", items: []func() item{
+			func() item {
+				return choose(s, "The system is on", "", &c.layout, nil,
+					huh.NewOption("a partition", "plain"), huh.NewOption("logical volumes (LVM)", "lvm"),
+					huh.NewOption("an encrypted partition (LUKS2)", "luks"), huh.NewOption("logical volumes on an encrypted partition", "luks+lvm"))
+			},
+			func() item {
+				return choose(s, "File system", "", &c.filesystem, nil, huh.NewOption("ext4", "ext4"), huh.NewOption("xfs", "xfs"), huh.NewOption("btrfs", "btrfs"))
+			},
+			func() item {
+				return s.input("Swap, as 2G, or nothing", "", &c.swap, func(text string) error {
+					return c.checkWith(func(trial *choices) { trial.swap = text })
+				})
+			},
+		}},
+		{title: "Encryption", show: func() bool { return c.encrypted() && c.facts.TPM }, items: []func() item{
+			func() item {
+				return choose(s, "The disk is opened by", "", &c.tpm, nil,
+					huh.NewOption("this machine's TPM, or the passphrase in /root/disk-recovery-key", true), huh.NewOption("a passphrase that is typed at each start", false))
+			},
+		}},
 		{title: "Machine", items: []func() item{
 			func() item {
 				return s.input("Host name", "as others reach it: node1, or node1.example.org", &c.hostname, checkHostname)
+			},
+			func() item {
+				return s.input("Time zone, as Europe/Berlin, or nothing for UTC", "", &c.timezone, func(text string) error {
+					return c.checkWith(func(trial *choices) { trial.timezone = text })
+				})
+			},
+			func() item {
+				return s.input("SSH key of root, as ssh-ed25519 AAAA..., or nothing", "", &c.sshKey, func(text string) error {
+					return c.checkWith(func(trial *choices) { trial.sshKey = text })
+				})
 			},
 		}},
 		{title: "Root", help: "Without a password nobody logs in as root with one.", secret: true, items: []func() item{
@@ -179,7 +210,7 @@ func (c *choices) screens(s style) []screen {
 		}})
 	}
 	return append(list,
-		screen{title: "Summary", on: []any{&c.disk, &c.hostname, &c.extras}, text: func() string {
+		screen{title: "Summary", on: []any{&c.disk, &c.layout, &c.filesystem, &c.swap, &c.tpm, &c.hostname, &c.timezone, &c.sshKey, &c.extras}, text: func() string {
 			text, err := c.summary()
 			if err != nil {
 				return "This cannot be done: " + err.Error()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ashlar/installer"
+	"ashlar/iso"
 	"ashlar/pkgtool/fault"
 
 	"github.com/creack/pty"
@@ -20,7 +21,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const sshKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUbmSXr7bQTHm6Rr2nUkGnpcYxTQ1AVSRMqR0JjPRBm ada@example"
+
 var facts = Facts{
+	TPM: true,
 	Disks: []installer.Disk{
 		{Path: "/dev/sda", Size: 100 << 30, Model: "Old", Holds: "a GPT partition table"},
 		{Path: "/dev/vda", Size: 8 << 30, Model: "New", Serial: "S*1"},
@@ -137,7 +141,9 @@ func check(t *testing.T, r result, decision Decision) {
 	}
 	want := &installer.Answers{Version: 1, Packages: []string{"linux-virt", "grub", "busybox", "dropbear"}}
 	want.System = installer.Host{Hostname: "node1", RootPasswordHash: hash}
-	want.Storage.Disk.Serial = `S\*1`
+	want.Storage = installer.Storage{Disk: installer.Match{Serial: `S\*1`}, Layout: "luks+lvm", Filesystem: "xfs", Swap: "1G", LUKS: installer.LUKS{TPM2: &installer.TPM2{}}}
+	want.System.Timezone = "Europe/Berlin"
+	want.Users = []iso.User{{Name: "root", SSHKeys: []string{sshKey}}}
 	if err := want.Validate(); err != nil {
 		t.Fatal(err)
 	}
@@ -154,8 +160,17 @@ func TestLineByLine(t *testing.T) {
 	done := ask(t.Context(), Terminal{terminal, terminal, true})
 	p.waits("Enter a number between 1 and 2: ", "3\n")
 	p.waits("must be a number between 1 and 2", "1\n")
+	p.waits("The system is on", "4\n")
+	p.waits("File system", "2\n")
+	p.waits("Swap", "lots\n")
+	p.waits("is not a size", "1G\n")
+	p.waits("The disk is opened by", "\n")
 	p.waits("Host name [ashlar]: ", "Node_1\n")
 	p.waits("has small letters", "node1\n")
+	p.waits("Time zone", "Berlin!\n")
+	p.waits("has a form that none has", "Europe/Berlin\n")
+	p.waits("SSH key of root", "AAAA\n")
+	p.waits("is not a public key", sshKey+"\n")
 	p.waits("Password of root: ", "short\n")
 	p.waits("at least 8 characters", "correct horse\n")
 	p.waits("The same again: ", "wrong horse\n")
@@ -211,7 +226,12 @@ func TestPasswordAtOnce(t *testing.T) {
 	out := &watched{File: terminal, t: t}
 	done := ask(t.Context(), Terminal{terminal, out, true})
 	p.waits("Enter a number between 1 and 2: ", "1\n")
+	p.waits("The system is on", "\n")
+	p.waits("File system", "\n")
+	p.waits("Swap", "\n")
 	p.waits("Host name [ashlar]: ", "\n")
+	p.waits("Time zone", "\n")
+	p.waits("SSH key of root", "\n")
 	p.waits("Password of root: ", "correct horse\n")
 	p.waits("The same again: ", "correct horse\n")
 	p.waits("an empty line for nothing: ", "\n")
@@ -230,7 +250,7 @@ func TestPasswordAtOnce(t *testing.T) {
 // Who presses return all the way gets what was proposed; a script need not wait.
 func TestDefaultsFromAScript(t *testing.T) {
 	var out bytes.Buffer
-	in := strings.NewReader("\n\n\n\n\n2\n")
+	in := strings.NewReader(strings.Repeat("\n", 10) + "2\n")
 	a, decision, err := Ask(t.Context(), Terminal{in, &out, true}, facts)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &out)
@@ -251,7 +271,7 @@ func TestLeaving(t *testing.T) {
 	if r := p.ends(done); !errors.Is(r.err, ErrAborted) {
 		t.Errorf("Ctrl-C: %v", r.err)
 	}
-	a, decision, err := Ask(t.Context(), Terminal{strings.NewReader("\n\n\n\n\n3\n"), &bytes.Buffer{}, true}, facts)
+	a, decision, err := Ask(t.Context(), Terminal{strings.NewReader(strings.Repeat("\n", 10) + "3\n"), &bytes.Buffer{}, true}, facts)
 	if a != nil || decision != Quit || err != nil {
 		t.Errorf("quit: %+v, %q, %v", a, decision, err)
 	}
@@ -264,7 +284,14 @@ func TestForms(t *testing.T) {
 	}
 	done := ask(t.Context(), Terminal{terminal, terminal, false})
 	p.waits("Install on", "\r")
+	p.waits("The system is on", "jjj")
+	p.waits("> logical volumes on", "\r")
+	p.waits("File system", "\x1b[B\r")
+	p.waits("Swap", "1G\r")
+	p.waits("The disk is opened by", "\r")
 	p.waits("Host name", "\x15node1\r")
+	p.waits("Time zone", "Europe/Berlin\r")
+	p.waits("SSH key of root", sshKey+"\r")
 	p.waits("Password of root", "correct horse\r")
 	p.waits("The same again", "correct horse\r")
 	p.waits("Install besides", "\x1b[B \r")

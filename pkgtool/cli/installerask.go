@@ -14,6 +14,7 @@ import (
 	"ashlar/installer/report"
 	"ashlar/installer/ui"
 	"ashlar/pkgtool/client"
+	"ashlar/pkgtool/diskkey"
 	"ashlar/pkgtool/durable"
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/system"
@@ -77,7 +78,7 @@ by line; a script can answer them. Nothing is changed before the last question.`
 // installerFacts are what a person can choose from on this machine: it gets what
 // the live system has, and what the repositories offer besides.
 func (a *App) installerFacts(ctx context.Context) (ui.Facts, error) {
-	facts := ui.Facts{Hostname: "ashlar"}
+	facts := ui.Facts{Hostname: "ashlar", TPM: diskkey.Present() == nil}
 	var err error
 	if facts.Disks, err = probeDisks(); err != nil {
 		return facts, err

@@ -24,7 +24,12 @@ func TestInstallerAsks(t *testing.T) {
 	}
 	for _, step := range []struct{ wait, answer string }{
 		{`Enter a number between 1 and 1: ?$|enter the number 1: ?$`, "\n"},
+		{`Enter a number between 1 and 4: $`, "2\n"},
+		{`Enter a number between 1 and 3: $`, "1\n"},
+		{`Swap, as 2G, or nothing: $`, "64M\n"},
 		{`Host name \[ashlar\]: $`, "node1\n"},
+		{`Time zone, as Europe/Berlin, or nothing for UTC: $`, "\n"},
+		{`SSH key of root, as ssh-ed25519 AAAA\.\.\., or nothing: $`, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUbmSXr7bQTHm6Rr2nUkGnpcYxTQ1AVSRMqR0JjPRBm ada@example\n"},
 		{`Password of root: $`, rootPassword + "\n"},
 		{`The same again: $`, rootPassword + "\n"},
 		{`an empty line for nothing: $`, "1\n"},
@@ -64,5 +69,6 @@ func TestInstallerAsks(t *testing.T) {
 
 	vm = bootInstalled(t, disk, boot.UEFI)
 	run(t, vm, "dropbear -V 2>&1")
+	run(t, vm, "grep -q ada@example /root/.ssh/authorized_keys && lvs --noheadings -o lv_name | grep -q root && grep -q ^/dev/ /proc/swaps")
 	powerOff(t, vm)
 }
