@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -141,3 +142,50 @@ func tail(text string) string {
 	lines := strings.Split(text, "\n")
 	return strings.Join(lines[max(0, len(lines)-40):], "\n")
 }
+
+// published makes a package of tree with a version and publishes it where the machine
+// looks for updates.
+const published = `
+sed "s/^version: .*/version: $v/" package.yaml >this.yaml && pkgtool pkg create tree --description this.yaml -o $v.ashlar && pkgtool repo add repo $v.ashlar && pkgtool repo publish repo`
+
+// An automatic update that did not start is not tried again; the next version is.
+func TestAutomaticUpdateHoldsBack(t *testing.T) {
+	onlyLife(t)
+	vm := bootCopy(t, boot.UEFI)
+	before := run(t, vm, "pkgtool list")
+	run(t, vm, badUpdates[1].make+`
+rm /etc/pkgtool/repositories.d/*; sed -i 's/$/ panic=2/' /etc/kernel/cmdline
+pkgtool key generate --name tester && pkgtool repo init repo --name news
+v=99.1.0; `+strings.TrimSpace(published)+` && pkgtool repo trust repo -o root.json && pkgtool remote add news file://$PWD/repo --root-file root.json`)
+	automatic := func(want ...int) string {
+		t.Helper()
+		output, code, err := vm.Run(t.Context(), "pkgtool autoupdate")
+		if err != nil || !slices.Contains(want, code) {
+			t.Fatalf("autoupdate ended with %d, %v; want %v:\n%s", code, err, want, output)
+		}
+		return output
+	}
+	automatic(0, rebootNeeded)
+	if got := run(t, vm, "pkgtool loader list"); !strings.Contains(got, "3 tries left") {
+		t.Errorf("the update is not tried:\n%s", got)
+	}
+	restart(t, vm)
+	logIn(t, vm)
+	blessed(t, vm, "generation 2 did not start in 3 tries and was left")
+	if got := automatic(heldBack); !strings.Contains(got, "generation 2") {
+		t.Errorf("autoupdate does not say what did not start:\n%s", got)
+	}
+	if got := run(t, vm, "pkgtool list"); got != before {
+		t.Errorf("packages after the way back:\n%s", got)
+	}
+	run(t, vm, `cp /usr/lib/ashlar/live-init tree/usr/lib/ashlar/live-init && v=99.2.0;`+published)
+	automatic(0, rebootNeeded)
+	restart(t, vm)
+	logIn(t, vm)
+	run(t, vm, "pkgtool list | grep -q 'ashlar-liveinit.*99.2.0' && pkgtool verify >/dev/null")
+	blessed(t, vm, "good")
+	powerOff(t, vm)
+}
+
+// Exit codes of pkgtool.
+const heldBack, rebootNeeded = 6, 7
