@@ -145,7 +145,7 @@ type Build struct {
 // Limits end a build that takes more than it should. Defaults are the sandbox's.
 type Limits struct {
 	Time      string `yaml:"time,omitempty" json:"time,omitempty" jsonschema_description:"Of the whole build, such as 8h. Default: 6h."`
-	Silence   string `yaml:"silence,omitempty" json:"silence,omitempty" jsonschema_description:"Without a line of output, such as 30m. Default: 1h."`
+	Silence   string `yaml:"silence,omitempty" json:"silence,omitempty" jsonschema_description:"Without a line of output and without a file that grows, such as 30m. Default: 1h."`
 	Memory    string `yaml:"memory,omitempty" json:"memory,omitempty" jsonschema_description:"Of all processes together, such as 8GiB. Default: none."`
 	Disk      string `yaml:"disk,omitempty" json:"disk,omitempty" jsonschema_description:"Of everything the build writes, such as 40GiB. Default: 64GiB."`
 	Log       string `yaml:"log,omitempty" json:"log,omitempty" jsonschema_description:"Of output, such as 1GiB. Default: 512MiB."`

@@ -25,7 +25,7 @@ func tooLong(l Limits) error {
 }
 
 func tooSilent(l Limits) error {
-	return &LimitError{fmt.Sprintf("it printed nothing for %v", l.Silence), "silence"}
+	return &LimitError{fmt.Sprintf("it printed and wrote nothing for %v", l.Silence), "silence"}
 }
 
 func tooLoud(l Limits) error {
@@ -50,6 +50,7 @@ type meter struct {
 	pid     int      // of the sandbox's pid 1
 	folders []string // that commands write to
 	stop    func(error)
+	alive   func() // called when something was written
 
 	written  int64     // bytes in folders, when last counted
 	free     int64     // of their file systems at that moment
@@ -95,9 +96,13 @@ func (m *meter) checkDisk() error {
 	if now.Before(m.nextDisk) || m.written+max(0, m.free-free) <= m.limits.Disk && now.Before(m.anyway) {
 		return nil
 	}
+	before := m.written
 	m.written, m.free = 0, free
 	for _, folder := range m.folders {
 		m.written += diskUse(folder)
+	}
+	if m.written != before {
+		m.alive()
 	}
 	m.nextDisk = now.Add(countShare * time.Since(now))
 	m.anyway = now.Add(countAnyway)

@@ -154,7 +154,7 @@ func run(ctx context.Context, spec Spec, dir string) error {
 	}
 	watch := newWatch(ctx, spec, cmd.Process)
 	if !spec.Terminal {
-		m := &meter{limits: spec.Limits, pid: cmd.Process.Pid, folders: written(spec, dir), stop: watch.kill}
+		m := &meter{limits: spec.Limits, pid: cmd.Process.Pid, folders: written(spec, dir), stop: watch.kill, alive: watch.alive}
 		done := make(chan struct{})
 		defer close(done)
 		go m.measure(done)
@@ -267,15 +267,21 @@ func (w *watch) kill(reason error) {
 	w.process.Kill()
 }
 
+// alive says that the commands printed or wrote something: a compilation that says
+// nothing is not one that hangs.
+func (w *watch) alive() {
+	if w.silence != nil {
+		w.silence.Reset(w.spec.Limits.Silence)
+	}
+}
+
 func (w *watch) copyLog(r io.Reader) {
 	buf := make([]byte, 64<<10)
 	var total int64
 	for {
 		n, err := r.Read(buf)
 		if n > 0 {
-			if w.silence != nil {
-				w.silence.Reset(w.spec.Limits.Silence)
-			}
+			w.alive()
 			total += int64(n)
 			if total > w.spec.Limits.Log {
 				w.kill(tooLoud(w.spec.Limits))

@@ -382,7 +382,7 @@ func TestEnds(t *testing.T) {
 		{"exit", Limits{}, "step failed with exit status 3"},
 		{"signal", Limits{}, "step was ended by SIGKILL"},
 		{"sleep", Limits{Wall: 300 * time.Millisecond}, "stopped: it ran longer than 300ms"},
-		{"sleep", Limits{Silence: 300 * time.Millisecond}, "stopped: it printed nothing for 300ms"},
+		{"sleep", Limits{Silence: 300 * time.Millisecond}, "stopped: it printed and wrote nothing for 300ms"},
 		{"flood", Limits{Log: 100_000}, "stopped: it printed more than 100000 bytes"},
 		{"hoard", Limits{Memory: 200 << 20}, "stopped: its processes took more than 200MiB of memory together"},
 		{"crowd", Limits{Processes: 100}, "stopped: it ran more than 100 processes and threads at one time"},
@@ -542,5 +542,32 @@ func BenchmarkStart(b *testing.B) {
 		if err := f.run(b, "none"); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// Commands that write are alive, also if they print nothing.
+func TestWritingIsNoSilence(t *testing.T) {
+	folder := t.TempDir()
+	alive := 0
+	m := &meter{limits: Limits{Disk: 1 << 30}, folders: []string{folder}, alive: func() { alive++ }}
+	count := func() {
+		t.Helper()
+		m.nextDisk, m.anyway = time.Time{}, time.Time{}
+		if err := m.checkDisk(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count()
+	alive = 0
+	count()
+	if alive != 0 {
+		t.Error("nothing was written, and that counts as a sign of life")
+	}
+	if err := os.WriteFile(filepath.Join(folder, "object"), make([]byte, 10_000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	count()
+	if alive != 1 {
+		t.Errorf("a file was written: %d signs of life", alive)
 	}
 }

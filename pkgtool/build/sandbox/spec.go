@@ -61,7 +61,7 @@ type Command struct {
 // Limits end a run that does not end by itself. A zero value means the default.
 type Limits struct {
 	Wall    time.Duration // of the whole run; default 6 hours
-	Silence time.Duration // without output; default 1 hour
+	Silence time.Duration // without output, and without a change of the size of what was written; default 1 hour
 	Log     int64         // bytes of output; default 512 MiB
 	File    int64         // bytes of one file; default 64 GiB
 	Tmp     int64         // bytes in /tmp; default 4 GiB
