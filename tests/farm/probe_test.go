@@ -67,6 +67,15 @@ func do(what string, args []string) int {
 			}
 			time.Sleep(time.Minute)
 			return nil
+		case "write-silently": // a file every tenth of a second
+			n, _ := strconv.Atoi(args[0])
+			for i := range n {
+				if err := os.WriteFile(fmt.Sprint("/build/object", i), []byte("x"), 0o644); err != nil {
+					return err
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+			return nil
 		case "take-memory":
 			n, _ := strconv.Atoi(args[0])
 			taken := bytes.Repeat([]byte("x"), n<<20)

@@ -181,6 +181,17 @@ func TestFailuresAreTheSame(t *testing.T) {
 	}
 }
 
+// TestWritingIsNoSilence compiles, so to speak, for longer than it may say nothing.
+func TestWritingIsNoSilence(t *testing.T) {
+	for _, run := range []build.Executor{build.Local, newFarm(t, startDaemon(t, newAuthority(t)))} {
+		w, log := newWork(t, []string{"write-silently", "50"})
+		w.Limits.Silence = 2 * time.Second
+		if err := run.Run(t.Context(), w); err != nil {
+			t.Errorf("%T: %v\n%s", run, err, log)
+		}
+	}
+}
+
 // TestNothingComesIn keeps a build from the network, and from speaking in place
 // of pid 1.
 func TestNothingComesIn(t *testing.T) {

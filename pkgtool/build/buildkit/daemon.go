@@ -123,9 +123,22 @@ func (d *daemon) connect(ctx context.Context) (*client.Client, error) {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return nil, err
+		return nil, d.explain(err)
 	}
 	return d.client, nil
+}
+
+// explain says why a daemon may hang up: whether its reason or the loss of the
+// connection is noticed first, is chance.
+func (d *daemon) explain(err error) error {
+	if d.tls.CA == "" || !strings.Contains(err.Error(), "broken pipe") && !strings.Contains(err.Error(), "connection reset") {
+		return err
+	}
+	own := "and there is none"
+	if d.tls.Cert != "" {
+		own = "here " + d.tls.Cert
+	}
+	return fmt.Errorf("%w (the daemon hung up; it does so where it does not accept the certificate, %s)", err, own)
 }
 
 func (d *daemon) host() string {

@@ -126,6 +126,8 @@ func (t *talk) listen(conn *inside.Conn) (*inside.Result, error) {
 		t.alive.Reset(patience)
 		switch kind {
 		case inside.AliveFrame:
+		case inside.WroteFrame:
+			watch.Wrote()
 		case inside.StartFrame:
 			n, err := strconv.Atoi(string(payload))
 			if err != nil || n < 0 || n >= len(t.order.Commands) {
@@ -198,7 +200,7 @@ func (p *pieces) Read(buf []byte) (int, error) {
 		}
 		p.heard()
 		switch {
-		case kind == inside.AliveFrame:
+		case kind == inside.AliveFrame || kind == inside.WroteFrame:
 		case kind != p.kind:
 			return 0, fmt.Errorf("unexpected frame %q", kind)
 		default:

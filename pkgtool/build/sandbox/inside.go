@@ -25,6 +25,10 @@ type Contained struct {
 	// Started is told the number of each command, from 0, as it starts. May be
 	// nil.
 	Started func(n int)
+
+	// Wrote is told that the commands wrote files, which for [Watch] is a sign of
+	// life as output is. May be nil.
+	Wrote func()
 }
 
 // Inside runs commands where somebody else made the sandbox: this process is
@@ -66,7 +70,7 @@ func Inside(c Contained) error {
 		}
 	}
 	limit, done := make(chan error, 1), make(chan struct{})
-	m := &meter{limits: o.Limits, pid: 1, folders: c.Folders, stop: func(reason error) {
+	m := &meter{limits: o.Limits, pid: 1, folders: c.Folders, alive: c.Wrote, stop: func(reason error) {
 		limit <- reason
 		endCommands(done)
 	}}
@@ -115,6 +119,9 @@ func NewWatch(limits Limits, stop func(reason error)) *Watch {
 	w.silence = time.AfterFunc(l.Silence, func() { stop(tooSilent(l)) })
 	return w
 }
+
+// Wrote says that the commands wrote files.
+func (w *Watch) Wrote() { w.silence.Reset(w.limits.Silence) }
 
 // Printed says that the commands printed n bytes, and tells whether they may.
 // One goroutine may call it.

@@ -50,7 +50,7 @@ type meter struct {
 	pid     int      // of the sandbox's pid 1
 	folders []string // that commands write to
 	stop    func(error)
-	alive   func() // called when something was written
+	alive   func() // called when something was written; may be nil
 
 	written  int64     // bytes in folders, when last counted
 	free     int64     // of their file systems at that moment
@@ -62,7 +62,7 @@ type meter struct {
 func (m *meter) measure(done <-chan struct{}) {
 	tick := time.NewTicker(measureEvery)
 	defer tick.Stop()
-	m.free, m.anyway = m.freeSpace(), time.Now().Add(countAnyway)
+	m.free, m.anyway = m.freeSpace(), time.Now().Add(m.atLeast())
 	for {
 		select {
 		case <-done:
@@ -101,16 +101,20 @@ func (m *meter) checkDisk() error {
 	for _, folder := range m.folders {
 		m.written += diskUse(folder)
 	}
-	if m.written != before {
+	if m.written != before && m.alive != nil {
 		m.alive()
 	}
 	m.nextDisk = now.Add(countShare * time.Since(now))
-	m.anyway = now.Add(countAnyway)
+	m.anyway = now.Add(m.atLeast())
 	if m.written > m.limits.Disk {
 		return &LimitError{fmt.Sprintf("it wrote more than %s to the disk", Size(m.limits.Disk)), "disk"}
 	}
 	return nil
 }
+
+// atLeast is how often files are counted whatever the free space says: often
+// enough to see that a silent build writes.
+func (m *meter) atLeast() time.Duration { return min(countAnyway, m.limits.Silence/4) }
 
 // perFile is what a file counts besides its content, in bytes: an empty one
 // still takes an inode, and of those a disk has only so many.

@@ -19,6 +19,7 @@ const (
 	AliveFrame   Kind = 'a' // nothing: sent every few seconds
 	StartFrame   Kind = 's' // the number of a command that starts, as decimal text
 	LogFrame     Kind = 'l' // what the commands print
+	WroteFrame   Kind = 'w' // nothing: the commands wrote files since the last one
 	ResultFrame  Kind = 'e' // a Result as JSON; no command runs any more
 	DestFrame    Kind = 'd' // a piece of /dest, packed; an empty one is its end
 	BuildFrame   Kind = 'b' // the same of /build

@@ -153,6 +153,7 @@ func (o *Order) run(conn *Conn) (*Result, error) {
 		Commands: o.Commands, Env: o.Env, Limits: o.Limits, Folders: slices.Sorted(maps.Keys(o.Folders)),
 		// A failure to send is one of the log's too.
 		Started: func(n int) { _ = conn.Send(StartFrame, strconv.AppendInt(nil, int64(n), 10)) },
+		Wrote:   func() { _ = conn.Send(WroteFrame, nil) },
 	})
 	if logErr := restore(); logErr != nil {
 		return nil, fmt.Errorf("send the log: %w", logErr)
