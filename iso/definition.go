@@ -31,7 +31,7 @@ type Image struct {
 	Cmdline      string       `yaml:"cmdline,omitempty" jsonschema_description:"kernel command line; default: console=tty0 console=ttyS0,115200"`
 	Timeout      *int         `yaml:"timeout,omitempty" jsonschema_description:"seconds that the boot menu waits; default: 1"`
 	Modules      []string     `yaml:"modules,omitempty" jsonschema_description:"kernel modules to load always, before the medium or the root is looked for, by name; those they need come along; drivers of storage need not be named, they are loaded for the devices that are there"`
-	Compression  string       `yaml:"compression,omitempty" jsonschema:"enum=default,enum=better,enum=best" jsonschema_description:"of the root; default: default"`
+	Compression  string       `yaml:"compression,omitempty" jsonschema:"enum=default,enum=better,enum=best" jsonschema_description:"of the root; default: better"`
 	SecureBoot   bool         `yaml:"secure_boot,omitempty" jsonschema_description:"of the format iso: sign boot loader, menu, kernel and initial RAM file system with the key of pkgtool key secureboot, so that machines start it under Secure Boot which have that key; they start it without Secure Boot too"`
 	Disk         *Disk        `yaml:"disk,omitempty" jsonschema_description:"of the formats raw, qcow2 and vmdk"`
 	Container    *Container   `yaml:"container,omitempty" jsonschema_description:"of the format oci: what a container of the image runs"`
@@ -246,7 +246,7 @@ func (m *Image) fillDefaults() {
 		value string
 	}{
 		{&m.Volume, "ASHLAR"}, {&m.Kernel, "linux-virt"}, {&m.Bootloader, "grub"}, {&m.LiveInit, "ashlar-liveinit"},
-		{&m.Cmdline, "console=tty0 console=ttyS0,115200"}, {&m.Compression, string(squashfs.Default)},
+		{&m.Cmdline, "console=tty0 console=ttyS0,115200"}, {&m.Compression, string(squashfs.Better)},
 	} {
 		if *d.field == "" {
 			*d.field = d.value

@@ -16,7 +16,7 @@ import (
 type Level string
 
 // The levels. On 600 MB of system files the sizes relate as 100 : 98 : 94 and
-// the times as 1 : 2 : 7.
+// the times as 1 : 2 : 7 (of compressing alone).
 const (
 	Default Level = "default"
 	Better  Level = "better"
