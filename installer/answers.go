@@ -50,7 +50,11 @@ type Host struct {
 type Boot struct {
 	Cmdline  string `yaml:"cmdline,omitempty" jsonschema_description:"kernel command line after root=; default console=tty0 console=ttyS0,115200"`
 	Firmware string `yaml:"firmware,omitempty" jsonschema:"enum=first,enum=add,enum=keep" jsonschema_description:"where UEFI firmware has the installed system in its boot order: first, after all others (add), or nowhere (keep leaves the order alone); default: first, but keep where firmware started the installer over the network, for it shall go on asking there"`
+
+	SecureBoot *bool `yaml:"secure_boot,omitempty" jsonschema_description:"sign what the system starts with a key of its own, made by the installation, and enroll that in UEFI firmware, which must be in setup mode; Secure Boot is on from the next start, and the medium's owner is trusted, too; default: false, and then a machine with Secure Boot on is refused, on which the system would not start; a false that is written down is taken at its word"`
 }
+
+func (b Boot) secure() bool { return b.SecureBoot != nil && *b.SecureBoot }
 
 // DefaultCmdline is used when the answers give none: the screen and the first
 // serial line.
@@ -89,6 +93,9 @@ func (a *Answers) Validate() error {
 	}
 	if a.Boot.Firmware != "" && !slices.Contains(firmwareChoices, a.Boot.Firmware) {
 		bad("boot.firmware %q is not known; known: %s", a.Boot.Firmware, strings.Join(firmwareChoices, ", "))
+	}
+	if t := a.Storage.LUKS.TPM2; a.Boot.secure() && t != nil && slices.Contains(t.registers(), 7) {
+		bad("boot.secure_boot changes PCR 7, to which storage.luks.tpm2 binds the disk's key; leave tpm2 out, and run pkgtool diskkey enroll after the first start")
 	}
 	a.Storage.validate(bad)
 	a.validateSetup(bad)

@@ -19,6 +19,7 @@ import (
 	"ashlar/pkgtool/fault"
 	"ashlar/pkgtool/loader"
 	"ashlar/pkgtool/system"
+	"ashlar/signing/secureboot"
 
 	"github.com/diskfs/go-diskfs/partition/gpt"
 	"github.com/google/uuid"
@@ -96,6 +97,12 @@ func Apply(ctx context.Context, p *Plan, o Options) (err error) {
 	// Firmware finds disks without it, too, and some has no room, or faults.
 	if err := setBootOrder(p, gone); err != nil {
 		o.Progress(fmt.Sprintf("the firmware's boot order stays as it was: %v", err))
+	}
+	if p.SecureBoot {
+		o.Progress("enroll the machine's key")
+		if err := enroll(boot.key, boot.trusted); err != nil {
+			return fmt.Errorf("the system is installed and would start without Secure Boot, but the firmware did not take its key: %w", err)
+		}
 	}
 	return nil
 }
@@ -390,13 +397,15 @@ type bootFiles struct {
 	record, core []byte
 	esp          []tree.Entry
 	volumes      []uint32 // ids of the EFI system partitions, in the order of the disks
+
+	key     *secureboot.Key // that signed them, nil if nothing is signed
+	trusted [][]byte        // certificates that firmware shall trust besides the key's
 }
 
 // prepareBoot writes what the boot loader's entries are made by, and returns what
 // the disk starts with.
 func prepareBoot(ctx context.Context, root *os.Root, p *Plan, parameters string) (b bootFiles, err error) {
-	var efi []byte
-	for file, into := range map[string]*[]byte{"boot.img": &b.record, "core.img": &b.core, "BOOTX64.EFI": &efi} {
+	for file, into := range map[string]*[]byte{"boot.img": &b.record, "core.img": &b.core} {
 		if *into, err = root.ReadFile("usr/lib/ashlar/boot/" + file); err != nil {
 			return b, fault.Mark(err, fault.Usage, "package ashlar-loader must be among the packages")
 		}
@@ -418,7 +427,12 @@ func prepareBoot(ctx context.Context, root *os.Root, p *Plan, parameters string)
 			return b, err
 		}
 	}
-	b.esp, err = loader.New(ctx, root.FS(), efi, firstGeneration, cmdline)
+	if p.SecureBoot {
+		if b.key, b.trusted, err = machineKey(root.Name()); err != nil {
+			return b, err
+		}
+	}
+	b.esp, err = loader.New(ctx, root.FS(), firstGeneration, cmdline, b.key)
 	return b, err
 }
 

@@ -42,6 +42,7 @@ func TestReadAnswers(t *testing.T) {
 		{"secret of two lines", "storage:", "storage:\n  layout: luks\n  luks: {passphrase: \"x\\ny\"}", "must be one line"},
 		{"TPM for nothing", "storage:", "storage:\n  luks: {tpm2: {}}", "layout plain encrypts nothing"},
 		{"registers", "storage:", "storage:\n  layout: luks\n  luks: {tpm2: {pcrs: [7, 24]}}", "storage.luks.tpm2.pcrs: PCR 24 is given twice, or is none of 0 to 23"},
+		{"TPM and new keys", "storage:", "boot: {secure_boot: true}\nstorage:\n  layout: luks\n  luks: {tpm2: {}}", "boot.secure_boot changes PCR 7"},
 		{"boot order", "storage:", "boot: {firmware: last}\nstorage:", `boot.firmware "last" is not known; known: first, add, keep`},
 		{"menu injection", "storage:", "boot: {cmdline: \"quiet }\\nmenuentry\"}\nstorage:", "meaning for the boot loader"},
 	} {

@@ -52,7 +52,8 @@ type Plan struct {
 	Hostname   string      `json:"hostname"`
 	Packages   []string    `json:"packages"`
 	Cmdline    string      `json:"cmdline"`
-	Firmware   string      `json:"firmware,omitempty"` // what becomes of UEFI's boot order: first, add, keep; see [Boot]
+	Firmware   string      `json:"firmware,omitempty"`    // what becomes of UEFI's boot order: first, add, keep; see [Boot]
+	SecureBoot bool        `json:"secure_boot,omitempty"` // what starts is signed, and the key enrolled
 
 	Users  []string `json:"users,omitempty"`
 	Finish string   `json:"finish,omitempty"`
@@ -67,7 +68,7 @@ func MakePlan(a *Answers, disks ...Disk) (*Plan, error) {
 	s := a.Storage
 	p := &Plan{
 		Disks: disks, Layout: s.Layout, Filesystem: s.Filesystem,
-		Hostname: a.System.Hostname, Packages: slices.Clone(a.Packages), Cmdline: a.Boot.Cmdline, Firmware: a.Boot.Firmware,
+		Hostname: a.System.Hostname, Packages: slices.Clone(a.Packages), Cmdline: a.Boot.Cmdline, Firmware: a.Boot.Firmware, SecureBoot: a.Boot.secure(),
 		RootPasswordHash: a.System.RootPasswordHash, LUKS: s.LUKS, Finish: a.Finish, answers: *a,
 	}
 	for _, u := range a.Users {
@@ -181,6 +182,9 @@ func (p *Plan) Describe() []string {
 	say("install the packages as generation 1, host name %s", p.Hostname)
 	p.answers.describe(say)
 	say("write the boot loader for UEFI and BIOS, and its first entry, to %s", strings.Join(p.Paths(), " and "))
+	if p.SecureBoot {
+		say("sign what starts with a key of the machine's own, and enroll it in UEFI firmware: Secure Boot is on from the next start")
+	}
 	switch p.Firmware {
 	case "":
 		say("put the installed system first into the boot order of UEFI firmware, unless that started the installer over the network")

@@ -40,6 +40,9 @@ type Preparation struct {
 // from the repositories that are configured below root ("/" on a live system),
 // and those of programs that the installation itself needs.
 func Prepare(ctx context.Context, root string, plan *Plan, command []string, progress install.Progress) (*Preparation, error) {
+	if err := CheckFirmware(plan); err != nil {
+		return nil, err
+	}
 	if plan.LUKS.TPM2 != nil {
 		if err := diskkey.Present(); err != nil {
 			return nil, err

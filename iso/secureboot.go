@@ -16,8 +16,12 @@ type SecureBoot struct {
 	Certificates [][]byte
 }
 
-// keysDir is where a medium has the variables of its owner.
-const keysDir = "about/secureboot/"
+// keysDir is where a medium has the variables of its owner; OwnerKeys is where the
+// live system sees them.
+const (
+	keysDir   = "about/secureboot/"
+	OwnerKeys = mediumPlace + "/about/secureboot"
+)
 
 // inputs is what of the owner an image depends on.
 func (s *SecureBoot) inputs() any {

@@ -123,7 +123,7 @@ func (a *assembly) diskEntries(l *disk.Layout, efi []byte) ([]tree.Entry, error)
 	if err != nil {
 		return nil, err
 	}
-	l.ESP, err = loader.New(a.ctx, view, efi, firstGeneration, cmdline)
+	l.ESP, err = loader.New(a.ctx, view, firstGeneration, cmdline, nil)
 	return entries, err
 }
 

@@ -37,7 +37,7 @@ var rooms = []struct {
 	{"pkgtool/solver", nil},
 	{"pkgtool/system", []string{"signing", "pkgtool/pkgfile", "pkgtool/client", "pkgtool/solver", "pkgtool/build/sandbox"}},
 	{"pkgtool/query", []string{"signing", "pkgtool/pkgfile", "pkgtool/sbom", "repo", "pkgtool/client", "pkgtool/solver", "pkgtool/system"}},
-	{"pkgtool/loader", []string{"pkgtool/build/sandbox", "pkgtool/system", "iso/cpio", "iso/drivers", "iso/tree"}},
+	{"pkgtool/loader", []string{"signing", "pkgtool/build/sandbox", "pkgtool/system", "iso/cpio", "iso/drivers", "iso/tree"}},
 	{"pkgtool/install", []string{"signing", "pkgtool/pkgfile", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "pkgtool/query"}},
 	{"iso", []string{"signing", "pkgtool/pkgfile", "pkgtool/sbom", "pkgtool/system", "pkgtool/loader"}},
 	{"pkgtool/autoupdate", []string{"pkgtool/pkgfile", "pkgtool/client", "pkgtool/solver", "pkgtool/system", "pkgtool/install"}},

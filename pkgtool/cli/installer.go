@@ -120,7 +120,11 @@ func makePlan(file string) (*installer.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return installer.MakePlan(answers, chosen...)
+	plan, err := installer.MakePlan(answers, chosen...)
+	if err != nil {
+		return nil, err
+	}
+	return plan, installer.CheckFirmware(plan)
 }
 
 func showInstallation(w io.Writer, plan *installer.Plan) {

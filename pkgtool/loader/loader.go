@@ -60,11 +60,15 @@ func (l *Loader) Prepare(ctx context.Context, g *system.Generation, usr string) 
 	}
 	e := k.entry(g.Number, options)
 	return l.each(func(dir string) error {
+		key, err := l.key(dir)
+		if err != nil {
+			return err
+		}
 		files := map[string][]byte{}
-		if !there(dir, e.Kernel) {
+		if !complete(dir, e.Kernel, key) {
 			files[e.Kernel] = k.image
 		}
-		if !there(dir, e.Initrd) {
+		if !complete(dir, e.Initrd, key) {
 			if files[e.Initrd], err = k.ramdisk(ctx); err != nil {
 				return err
 			}
@@ -73,7 +77,7 @@ func (l *Loader) Prepare(ctx context.Context, g *system.Generation, usr string) 
 			return err
 		}
 		for name, content := range files {
-			if err := place(dir, name, content); err != nil {
+			if err := placeSigned(dir, name, content, key); err != nil {
 				return err
 			}
 		}
@@ -132,6 +136,10 @@ func (l *Loader) set(ctx context.Context, number int, change func(*State)) error
 		return err
 	}
 	return l.each(func(dir string) error {
+		key, err := l.key(dir)
+		if err != nil {
+			return err
+		}
 		entries, err := readEntries(dir)
 		if err != nil {
 			return err
@@ -151,7 +159,7 @@ func (l *Loader) set(ctx context.Context, number int, change func(*State)) error
 		}
 		old := state.Menu
 		state.Menu = state.other()
-		if err := place(dir, menuPath(state.Menu), text); err != nil {
+		if err := placeSigned(dir, menuPath(state.Menu), text, key); err != nil {
 			return err
 		}
 		if err := flush(dir); err != nil {
@@ -172,8 +180,12 @@ func (l *Loader) ensure(ctx context.Context, number int) error {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+		key, err := l.key(dir)
+		if err != nil {
+			return err
+		}
 		e := decodeEntry(number, text)
-		missing = missing || e == nil || !there(dir, e.Kernel) || e.Initrd != "" && !there(dir, e.Initrd)
+		missing = missing || e == nil || !complete(dir, e.Kernel, key) || e.Initrd != "" && !complete(dir, e.Initrd, key)
 		return nil
 	})
 	if err != nil || !missing {
@@ -212,7 +224,9 @@ func sweep(dir string, kept, gone []*Entry) error {
 	}
 	used := map[string]bool{}
 	for _, e := range kept {
-		used[path.Base(e.Kernel)], used[path.Base(e.Initrd)] = true, true
+		for _, name := range []string{path.Base(e.Kernel), path.Base(e.Initrd)} {
+			used[name], used[name+signature] = true, true
+		}
 	}
 	names, err := os.ReadDir(filepath.Join(dir, filesDir))
 	if err != nil {

@@ -5,16 +5,20 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 
 	"ashlar/iso/tree"
 	"ashlar/pkgtool/fault"
+	"ashlar/signing/secureboot"
 )
 
 // New returns the files of a new EFI system partition: GRUB for UEFI (BIOS has it
 // elsewhere), its configuration, and the entry of a generation that has nothing
-// to come back to. root is the system, cmdline the text of [CmdlinePath].
-func New(ctx context.Context, root fs.FS, efi []byte, generation int, cmdline string) ([]tree.Entry, error) {
+// to come back to. root is the system, cmdline the text of [CmdlinePath]. With a
+// key all is signed; nil is none.
+func New(ctx context.Context, root fs.FS, generation int, cmdline string, key *secureboot.Key) ([]tree.Entry, error) {
 	options, err := kernelOptions(cmdline)
 	if err != nil {
 		return nil, err
@@ -40,14 +44,33 @@ func New(ctx context.Context, root fs.FS, efi []byte, generation int, cmdline st
 	if err != nil {
 		return nil, err
 	}
-	var entries []tree.Entry
-	for name, content := range map[string][]byte{
-		MarkerPath: nil, ConfigPath: []byte(Config), LoaderPath: efi,
-		StatePath:                         State{Menu: "a", Generation: generation, Tries: -1}.encode(),
-		menuPath("a"):                     items,
+	image := plainImage
+	if key != nil {
+		image = signedImage
+	}
+	efi, err := fs.ReadFile(usr, image)
+	if err != nil {
+		return nil, fault.Mark(err, fault.Usage, "package grub must be among the packages")
+	}
+	files := map[string][]byte{
+		MarkerPath: nil, ConfigPath: []byte(Config), menuPath("a"): items,
 		strings.TrimPrefix(e.Kernel, "/"): k.image, strings.TrimPrefix(e.Initrd, "/"): initrd,
-		entriesDir + "/" + entryName(generation): e.encode(),
-	} {
+	}
+	if key != nil {
+		for _, name := range slices.Collect(maps.Keys(files)) {
+			if files[name+signature], err = sign(key, files[name]); err != nil {
+				return nil, err
+			}
+		}
+		if efi, err = key.IntoGRUB(efi); err != nil {
+			return nil, err
+		}
+	}
+	files[LoaderPath] = efi
+	files[StatePath] = State{Menu: "a", Generation: generation, Tries: -1}.encode()
+	files[entriesDir+"/"+entryName(generation)] = e.encode()
+	var entries []tree.Entry
+	for name, content := range files {
 		entries = append(entries, tree.Entry{Path: name, Perm: 0o644, Size: int64(len(content)), Open: tree.Bytes(content)})
 	}
 	return entries, nil

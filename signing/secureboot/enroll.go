@@ -54,10 +54,9 @@ func variablePath(dir, name string, vendor uuid.UUID) string {
 	return filepath.Join(dir, name+"-"+vendor.String())
 }
 
-// Enroll makes the machine the owner's: it writes db, KEK and PK from the .auth
-// files in keys. The firmware must be in setup mode (class fault.Usage).
-// Secure Boot begins with the next start.
-func Enroll(dir, keys string) error {
+// CheckEnroll tells whether a machine takes keys (class fault.Usage if not): it
+// must have been started by UEFI, and be in setup mode.
+func CheckEnroll(dir string) error {
 	state, err := ReadState(dir)
 	if err != nil {
 		return err
@@ -68,6 +67,16 @@ func Enroll(dir, keys string) error {
 	case !state.SetupMode:
 		return fault.Errorf(fault.Usage, "the firmware has a platform key already, so it takes no other; delete it in the firmware's setup (often called setup mode, or clear keys), then try again")
 	}
+	return nil
+}
+
+// Enroll makes the machine the owner's: it writes db, KEK and PK from the .auth
+// files in keys. The firmware must be in setup mode; see [CheckEnroll].
+// Secure Boot begins with the next start.
+func Enroll(dir, keys string) (err error) {
+	if err := CheckEnroll(dir); err != nil {
+		return err
+	}
 	variables := []Variable{{Name: "db", Vendor: vendorSecurity}, {Name: "KEK", Vendor: vendorGlobal}, {Name: "PK", Vendor: vendorGlobal}}
 	for i := range variables {
 		v := &variables[i]
@@ -76,6 +85,25 @@ func Enroll(dir, keys string) error {
 			return fault.Mark(err, fault.Failed, "name the folder with db.auth, KEK.auth and PK.auth, as pkgtool key secureboot --out makes it")
 		}
 	}
+	return writeVariables(dir, variables)
+}
+
+// EnrollKey makes the machine the key's: what a medium's .auth files hold is made
+// here, with others (DER) in db. The firmware must be in setup mode; see
+// [CheckEnroll].
+func EnrollKey(dir string, key *Key, others [][]byte) error {
+	if err := CheckEnroll(dir); err != nil {
+		return err
+	}
+	variables, err := key.Variables(others...)
+	if err != nil {
+		return err
+	}
+	return writeVariables(dir, variables)
+}
+
+// writeVariables writes them in their order; the last begins Secure Boot.
+func writeVariables(dir string, variables []Variable) error {
 	for _, v := range variables {
 		if err := writeVariable(variablePath(dir, v.Name, v.Vendor), v.Auth); err != nil {
 			return fmt.Errorf("write the firmware's variable %s: %w", v.Name, err)

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +89,64 @@ func TestSecureBoot(t *testing.T) {
 				t.Errorf("a kernel started:\n%s", vm.Console())
 			}
 		})
+	}
+}
+
+// A server is installed from the ISO alone with a key of its own, starts locked
+// down, loads its modules, and signs what an update brings. The medium of its
+// owner starts on it, too.
+func TestServerInstallsSecure(t *testing.T) {
+	iso := built(t, "ASHLAR_SERVER_ISO", "ashlar-server.iso")
+	disk := filepath.Join(t.TempDir(), "disk")
+	if err := os.WriteFile(disk, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(disk, 8<<30); err != nil {
+		t.Fatal(err)
+	}
+	o := boot.Options{Image: iso, Firmware: boot.SecureUEFI, Variables: filepath.Join(t.TempDir(), "variables"), Memory: 1536,
+		Limit: 20 * time.Minute, Drives: []boot.Drive{{Path: disk, Serial: "first"}}}
+	m := start(t, o)
+	m.run("rm -f $(grep -l http: /etc/pkgtool/repositories.d/*.yaml); cat >/root/answers.yaml <<'END'\n" + strings.Replace(offlineAnswers, "boot: {", "boot: {secure_boot: true, ", 1) + "END")
+	if out, code, err := m.ssh(10*time.Minute, "pkgtool installer run --yes /root/answers.yaml"); err != nil || code != 0 {
+		t.Fatalf("the installation ended with %d, %v:\n%s", code, err, out)
+	}
+	off := func() {
+		t.Helper()
+		m.run("systemctl poweroff --no-block")
+		if reason, err := m.Wait(t.Context()); err != nil || reason != "guest-shutdown" {
+			t.Fatalf("poweroff ended with %q, %v", reason, err)
+		}
+	}
+	off()
+
+	fromDisk := o
+	fromDisk.Image, fromDisk.Drives, fromDisk.Reboot = "", []boot.Drive{{Path: disk, Serial: "first", Boot: true}}, true
+	m = start(t, fromDisk)
+	m.isWell()
+	check := func() {
+		t.Helper()
+		for script, want := range map[string]string{
+			"pkgtool secureboot status":                          "on: the firmware checked what it started\nthis system signs what it starts with the key in /etc/ashlar/secureboot",
+			"cat /sys/kernel/security/lockdown":                  "none [integrity] confidentiality",
+			"modprobe dummy && lsmod | grep -c ^dummy":           "1",
+			"ls /etc/ashlar/secureboot/trusted | wc -l":          "2",
+			"dmesg | grep -c 'module verification failed'; true": "0",
+		} {
+			if got := m.run(script); got != want {
+				t.Errorf("%s prints %q, not %q", script, got, want)
+			}
+		}
+	}
+	check()
+	m.run("sed -i 's/$/ loglevel=4/' /etc/kernel/cmdline && pkgtool loader update")
+	m.restart()
+	m.run("grep -qw loglevel=4 /proc/cmdline")
+	check()
+	off()
+	m = start(t, o)
+	if got := m.run("pkgtool secureboot status"); got != "on: the firmware checked what it started" {
+		t.Errorf("the medium says: %s", got)
 	}
 }
 
