@@ -121,7 +121,7 @@ func TestServerInstallsSecure(t *testing.T) {
 	off()
 
 	fromDisk := o
-	fromDisk.Image, fromDisk.Drives, fromDisk.Reboot = "", []boot.Drive{{Path: disk, Serial: "first", Boot: true}}, true
+	fromDisk.Image, fromDisk.Drives = "", []boot.Drive{{Path: disk, Serial: "first", Boot: true}}
 	m = start(t, fromDisk)
 	m.isWell()
 	check := func() {
@@ -140,7 +140,8 @@ func TestServerInstallsSecure(t *testing.T) {
 	}
 	check()
 	m.run("sed -i 's/$/ loglevel=4/' /etc/kernel/cmdline && pkgtool loader update")
-	m.restart()
+	off()
+	m = start(t, fromDisk)
 	m.run("grep -qw loglevel=4 /proc/cmdline")
 	check()
 	off()
