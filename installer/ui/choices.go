@@ -18,6 +18,7 @@ type Facts struct {
 	Packages []string // what the system gets anyway
 	Offers   []Offer  // what it can get besides
 	TPM      bool     // the machine has one that could open an encrypted disk
+	Setup    bool     // the firmware takes a key of Secure Boot
 }
 
 // Offer is something to install besides.
@@ -48,6 +49,7 @@ type choices struct {
 	hostname   string
 	timezone   string // "" is UTC
 	cmdline    string
+	secureBoot bool // what starts is signed
 
 	password, again string // of root
 	sshKey          string // of root
@@ -111,6 +113,9 @@ func (c *choices) answers() (*installer.Answers, error) {
 	a.Storage.Layout, a.Storage.Filesystem, a.Storage.Swap = c.layout, c.filesystem, strings.TrimSpace(c.swap)
 	if c.encrypted() && c.tpm {
 		a.Storage.LUKS.TPM2 = &installer.TPM2{}
+	}
+	if c.secureBoot {
+		a.Boot.SecureBoot = &c.secureBoot
 	}
 	if key := strings.TrimSpace(c.sshKey); key != "" {
 		a.Users = []iso.User{{Name: "root", SSHKeys: []string{key}}}

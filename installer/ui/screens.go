@@ -150,6 +150,28 @@ func (c *choices) screens(s style) []screen {
 	for _, d := range c.usable() {
 		disks = append(disks, huh.NewOption(diskLine(d), d.Path))
 	}
+	machine := []func() item{
+		func() item {
+			return s.input("Host name", "as others reach it: node1, or node1.example.org", &c.hostname, checkHostname)
+		},
+		func() item {
+			return s.input("Time zone, as Europe/Berlin, or nothing for UTC", "", &c.timezone, func(text string) error {
+				return c.checkWith(func(trial *choices) { trial.timezone = text })
+			})
+		},
+		func() item {
+			return s.input("SSH key of root, as ssh-ed25519 AAAA..., or nothing", "", &c.sshKey, func(text string) error {
+				return c.checkWith(func(trial *choices) { trial.sshKey = text })
+			})
+		},
+	}
+	if c.facts.Setup {
+		machine = append(machine, func() item {
+			return choose(s, "Secure Boot", "", &c.secureBoot, func(on bool) error {
+				return c.checkWith(func(trial *choices) { trial.secureBoot = on })
+			}, huh.NewOption("stays off", false), huh.NewOption("on: sign what starts, and give the firmware this system's key", true))
+		})
+	}
 	list := []screen{
 		{title: "Disk", help: "The system takes the whole disk. Disks in use are not listed.", items: []func() item{
 			func() item { return choose(s, "Install on", "", &c.disk, nil, disks...) },
@@ -175,21 +197,7 @@ func (c *choices) screens(s style) []screen {
 					huh.NewOption("this machine's TPM, or the passphrase in /root/disk-recovery-key", true), huh.NewOption("a passphrase that is typed at each start", false))
 			},
 		}},
-		{title: "Machine", items: []func() item{
-			func() item {
-				return s.input("Host name", "as others reach it: node1, or node1.example.org", &c.hostname, checkHostname)
-			},
-			func() item {
-				return s.input("Time zone, as Europe/Berlin, or nothing for UTC", "", &c.timezone, func(text string) error {
-					return c.checkWith(func(trial *choices) { trial.timezone = text })
-				})
-			},
-			func() item {
-				return s.input("SSH key of root, as ssh-ed25519 AAAA..., or nothing", "", &c.sshKey, func(text string) error {
-					return c.checkWith(func(trial *choices) { trial.sshKey = text })
-				})
-			},
-		}},
+		{title: "Machine", items: machine},
 		{title: "Root", help: "Without a password nobody logs in as root with one.", secret: true, items: []func() item{
 			func() item { return s.password("Password of root", "", &c.password, checkPassword) },
 			func() item {
@@ -210,7 +218,7 @@ func (c *choices) screens(s style) []screen {
 		}})
 	}
 	return append(list,
-		screen{title: "Summary", on: []any{&c.disk, &c.layout, &c.filesystem, &c.swap, &c.tpm, &c.hostname, &c.timezone, &c.sshKey, &c.extras}, text: func() string {
+		screen{title: "Summary", on: []any{&c.disk, &c.layout, &c.filesystem, &c.swap, &c.tpm, &c.hostname, &c.timezone, &c.sshKey, &c.secureBoot, &c.extras}, text: func() string {
 			text, err := c.summary()
 			if err != nil {
 				return "This cannot be done: " + err.Error()

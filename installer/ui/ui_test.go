@@ -105,7 +105,9 @@ type result struct {
 	err      error
 }
 
-func ask(ctx context.Context, terminal Terminal) chan result {
+func ask(ctx context.Context, terminal Terminal) chan result { return askOf(ctx, terminal, facts) }
+
+func askOf(ctx context.Context, terminal Terminal, facts Facts) chan result {
 	done := make(chan result, 1)
 	go func() {
 		a, d, err := Ask(ctx, terminal, facts)
@@ -345,5 +347,36 @@ func TestProgress(t *testing.T) {
 			t.Errorf("plain %v: %q\nwant %q", c.plain, out.String(), c.want)
 		}
 		at = time.Unix(0, 0)
+	}
+}
+
+// Where the firmware takes a key, a person is asked; the TPM cannot be bound to what
+// changes with the next start.
+func TestSecureBootIsAsked(t *testing.T) {
+	p, terminal := sit(t, 0, 0)
+	of := facts
+	of.Setup = true
+	done := askOf(t.Context(), Terminal{terminal, terminal, true}, of)
+	p.waits("Enter a number between 1 and 2: ", "1\n")
+	p.waits("The system is on", "3\n")
+	p.waits("File system", "1\n")
+	p.waits("Swap", "\n")
+	p.waits("The disk is opened by", "1\n")
+	p.waits("Host name", "node1\n")
+	p.waits("Time zone", "\n")
+	p.waits("SSH key of root", "\n")
+	p.waits("Secure Boot", "2\n")
+	p.waits("changes PCR 7", "1\n")
+	p.waits("Password of root", "\n")
+	p.waits("The same again", "\n")
+	p.waits("Install besides", "\n")
+	p.waits("Now", "2\n")
+	if r := p.ends(done); r.err != nil || r.decision != Save || r.answers.Boot.SecureBoot != nil {
+		t.Errorf("%+v", r)
+	}
+	c := newChoices(of)
+	c.secureBoot = true
+	if a, err := c.answers(); err != nil || a.Boot.SecureBoot == nil || !*a.Boot.SecureBoot {
+		t.Errorf("%+v, %v", a, err)
 	}
 }

@@ -40,6 +40,9 @@ On a terminal that is dumb, or does not say how large it is, questions come line
 by line; a script can answer them. Nothing is changed before the last question.`,
 		Example: "  pkgtool installer ask\n  pkgtool installer ask --plain --output node1.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := installer.CheckFirmware(&installer.Plan{}); err != nil {
+				return err
+			}
 			terminal := ui.Terminal{In: app.In, Out: app.Err, Plain: plain || ui.NeedsPlain(app.In, app.Err, os.Getenv("TERM"))}
 			facts, err := app.installerFacts(cmd.Context())
 			if err != nil {
@@ -78,7 +81,8 @@ by line; a script can answer them. Nothing is changed before the last question.`
 // installerFacts are what a person can choose from on this machine: it gets what
 // the live system has, and what the repositories offer besides.
 func (a *App) installerFacts(ctx context.Context) (ui.Facts, error) {
-	facts := ui.Facts{Hostname: "ashlar", TPM: diskkey.Present() == nil}
+	facts := ui.Facts{Hostname: "ashlar", TPM: diskkey.Present() == nil,
+		Setup: installer.CheckFirmware(&installer.Plan{SecureBoot: true}) == nil}
 	var err error
 	if facts.Disks, err = probeDisks(); err != nil {
 		return facts, err
