@@ -104,7 +104,7 @@ test-life: iso
 	@pkgtool/bootstrap.sh test
 	@build/pkgtool image build disk --images tests/boot/testdata --recipes recipes --out build
 	@$(FIND_GO) && ASHLAR_TEST_LIFE=1 ASHLAR_DISKS=$(CURDIR)/build ASHLAR_REPO=$(CURDIR)/build/repo \
-		$$go test -count=1 -timeout 60m -v -run 'TestBadUpdatesComeBack|TestAutomaticUpdateHoldsBack|TestBootMenu|TestFullDisk|TestMirrorForTwoMachines' ./tests/boot
+		$$go test -count=1 -timeout 60m -v -run 'TestBadUpdatesComeBack|TestAutomaticUpdateHoldsBack|TestBootMenu|TestFullDisk|TestMirrorForTwoMachines|TestSecureBootBindsTheTPM' ./tests/boot
 
 test-powercut: iso
 	@pkgtool/bootstrap.sh test

@@ -69,6 +69,37 @@ func TestInstalledSecureBoot(t *testing.T) {
 	doesNotStart(t, foreign, `Access Denied|Security Violation`)
 }
 
+// A machine that signs what it starts has its disk opened by the TPM, bound to
+// that. What starts with Secure Boot off asks for the passphrase.
+func TestSecureBootBindsTheTPM(t *testing.T) {
+	onlyLife(t)
+	dir := t.TempDir()
+	disk := emptyDisk(t, 2<<30)
+	o := boot.Options{
+		Firmware: boot.SecureUEFI, Variables: filepath.Join(dir, "variables"), TPM: filepath.Join(dir, "tpm"), Net: true, Memory: 1536,
+		Limit: 15 * time.Minute, Idle: 4 * time.Minute, Drives: []boot.Drive{{Path: disk, Serial: "first"}},
+	}
+	vm := bootISO(t, o)
+	connect(t, vm, serveRepository(t, built(t, "ASHLAR_REPO", "repo")))
+	run(t, vm, "cat > answers.yaml <<'END'\n"+strings.Split(answers, "storage:")[0]+
+		"storage: {layout: luks, disk: {serial: first}, luks: {passphrase: open sesame}}\nboot: {secure_boot: true}\nEND")
+	run(t, vm, "pkgtool installer run --yes answers.yaml 2>&1")
+	powerOff(t, vm)
+
+	o.Drives[0].Boot, o.Artifacts = true, artifacts(t)
+	vm = startAndLogIn(t, o, "open sesame")
+	run(t, vm, "printf 'open sesame' >pass && pkgtool diskkey enroll --passphrase-file pass && rm pass")
+	powerOff(t, vm)
+	vm = startAndLogIn(t, o, "")
+	run(t, vm, "dmesg | grep -q 'the TPM had its key' && mount -t efivarfs efivarfs /sys/firmware/efi/efivars && pkgtool secureboot status | grep -q ^on:")
+	powerOff(t, vm)
+
+	// The same machine with firmware that has forgotten its keys.
+	o.Variables = filepath.Join(dir, "cleared")
+	vm = startAndLogIn(t, o, "open sesame")
+	powerOff(t, vm)
+}
+
 // doesNotStart starts a machine that must say why it does not start a kernel.
 func doesNotStart(t *testing.T, o boot.Options, why string) {
 	t.Helper()
